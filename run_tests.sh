@@ -1,0 +1,15 @@
+#!/usr/bin/env bash
+# Sets itself up and runs every check: lint, format, types, import rules, tests.
+# `./run_tests.sh tests/library -k record` hands its arguments to pytest.
+set -euo pipefail
+cd "$(dirname "$0")"
+. ./setup.sh
+
+make_environment requirements.txt
+install_rabbitmq_if_possible
+
+ruff check .
+ruff format --check .
+mypy
+lint-imports
+exec python -m pytest "$@"
