@@ -1,0 +1,245 @@
+"""The Archive API: where a frame's record is kept. The only user of requests (docs/archive-api.md)."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import requests
+import requests.auth
+
+from lco_ingester.exceptions import (
+    ArchiveDeploymentError,
+    ArchiveFailedError,
+    ArchiveRefusedError,
+    ArchiveUnavailableError,
+    IngesterError,
+)
+from lco_ingester.frame import Record
+
+CONNECT_TIMEOUT = 10.0  # seconds
+PAGE = 100  # frames asked for at a time
+MOST_PAGES = 50  # of a contains-match on the basename, where the archive is too old for an exact one
+# What an archive of nested records misses in a flat one.
+_ONLY_NESTED = frozenset(("headers", "observation_day", "configuration_type"))
+_SHOWN = 500  # characters of an answer that an error quotes
+
+
+@dataclass(frozen=True, slots=True)
+class Posted:
+    """The archive took the record: its answer, with `id`, `filename` and `url`."""
+
+    answer: Record
+
+
+@dataclass(frozen=True, slots=True)
+class DuplicateVersion:
+    """The archive refused the record, for it has this md5; `key_too` if it has this VersionId as well."""
+
+    key_too: bool
+
+
+class _TokenAuth(requests.auth.AuthBase):
+    """The token goes in here and not among the headers, where a ~/.netrc entry for the host would replace it."""
+
+    def __init__(self, token: str) -> None:
+        self._token = token
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        if self._token:
+            request.headers["Authorization"] = f"Token {self._token}"
+        return request
+
+
+class Archive:
+    """One Archive API, spoken to over one connection that is kept open."""
+
+    def __init__(self, api_root: str, auth_token: str, timeout: float, session: requests.Session | None = None) -> None:
+        self._root = api_root
+        self._timeout = (CONNECT_TIMEOUT, timeout)
+        self._session = session or requests.Session()
+        self._session.headers["Accept"] = "application/json"
+        self._session.auth = _TokenAuth(auth_token)
+
+    def has_version(self, md5: str) -> bool:
+        """Whether a version with exactly this md5 (hex) is known; False is no proof.
+
+        Current archives ignore the filter and answer with every version, so `count` means nothing. Raises
+        ArchiveUnavailableError or ArchiveDeploymentError.
+        """
+        found = self._page("versions/", {"md5": md5})["results"]
+        return any(version.get("md5") == md5 for version in found)
+
+    def find_frame(self, basename: str) -> Record | None:
+        """The frame of exactly this basename; None if there is none, or a lagging replica does not show it yet.
+
+        Raises ArchiveUnavailableError or ArchiveDeploymentError.
+        """
+        query = {"basename": basename, "basename_exact": basename, "limit": PAGE}
+        for page in range(MOST_PAGES):
+            answer = self._page("frames/", {**query, "offset": page * PAGE})
+            for frame in answer["results"]:
+                if frame.get("basename") == basename:
+                    return dict(frame)
+            if not answer.get("next"):
+                return None
+        return None
+
+    def post_frame(self, record: Record) -> Posted | DuplicateVersion:
+        """Post a record with its `version_set`.
+
+        Raises ArchiveRefusedError, ArchiveUnavailableError or ArchiveDeploymentError.
+        """
+        frame = str(record.get("basename", ""))
+        with _translated(frame, self._root):
+            # A redirect would turn the POST into a GET that answers 200 with a list.
+            answer = self._session.post(
+                f"{self._root}frames/", json=record, timeout=self._timeout, allow_redirects=False
+            )
+            if answer.status_code == 201:
+                return _posted(answer, frame)
+            if answer.status_code == 400:
+                return _duplicate(answer, frame)
+            raise _refusal(answer, frame)
+
+    def holdings(self) -> int:
+        """How many frames the archive says it holds (an estimate).
+
+        Raises ArchiveUnavailableError or ArchiveDeploymentError.
+        """
+        return int(self._page("frames/", {"limit": 1}).get("count") or 0)
+
+    def _page(self, resource: str, query: dict[str, Any]) -> Record:
+        """One page of a list, with its objects as `results`."""
+        with _translated("", self._root):
+            answer = self._session.get(
+                f"{self._root}{resource}", params=query, timeout=self._timeout, allow_redirects=False
+            )
+            if answer.status_code != 200:
+                raise _refusal(answer, "")
+            page = _json_object(answer, "")
+            results = page.get("results")
+            if not isinstance(results, list) or not all(isinstance(each, dict) for each in results):
+                raise _no_archive(answer, "", "a list of results")
+            return page
+
+
+def _posted(answer: requests.Response, frame: str) -> Posted:
+    body = _json_object(answer, frame)
+    if "id" not in body:
+        raise ArchiveDeploymentError(frame=frame, expected="201 with an id", found="201 without one")
+    return Posted(body)
+
+
+def _duplicate(answer: requests.Response, frame: str) -> DuplicateVersion:
+    """What a 400 means: the place that is refused tells, not the words, which change between releases."""
+    fields = _refused_fields(_json_object(answer, frame))
+    if fields == {"md5"} or fields == {"md5", "key"}:
+        return DuplicateVersion(key_too="key" in fields)
+    if fields == {"key"}:
+        raise ArchiveRefusedError(
+            frame=frame,
+            expected="a VersionId that the archive does not know yet",
+            found=_quote(answer),
+            hint="Check that versioning is on in the bucket, for without it every put has the same VersionId",
+        )
+    if set(answer.json()) >= _ONLY_NESTED:
+        raise ArchiveDeploymentError(
+            frame=frame,
+            expected="an archive of flat (lco) records",
+            found=f"one that asks for nested (ocs) ones: {_quote(answer)}",
+            hint="Check API_ROOT: every frame will be refused alike",
+        )
+    raise ArchiveRefusedError(frame=frame, expected="201", found=f"400 {_quote(answer)}")
+
+
+def _refused_fields(body: Record) -> set[str] | None:
+    """The refused fields of the version, if nothing but the version is refused; else None."""
+    if set(body) != {"version_set"}:
+        return None
+    versions = body["version_set"]
+    entries = list(versions.values()) if isinstance(versions, dict) else versions
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+        return None
+    return {field for entry in entries for field in entry}
+
+
+def _refusal(answer: requests.Response, frame: str) -> IngesterError:
+    status = answer.status_code
+    found = f"{status} {_quote(answer)}"
+    if status == 429:
+        return ArchiveUnavailableError(frame=frame, found=found, retry_after=_retry_after(answer))
+    if status >= 500:
+        return ArchiveFailedError(frame=frame, found=found, retry_after=_retry_after(answer))
+    if status in (401, 403):
+        return ArchiveDeploymentError(
+            frame=frame, found=found, hint="Check AUTH_TOKEN: posting needs a superuser's token"
+        )
+    if status in (400, 413, 422):
+        return ArchiveRefusedError(frame=frame, found=found)
+    # Redirects, 404, 405 and whatever else a server answers that is no Archive API.
+    return ArchiveDeploymentError(
+        frame=frame, found=f"{found} at {answer.url.split('?')[0]}", hint="Check API_ROOT, its scheme and its path"
+    )
+
+
+def _json_object(answer: requests.Response, frame: str) -> Record:
+    body = answer.json()
+    if not isinstance(body, dict):
+        raise _no_archive(answer, frame, "a JSON object")
+    return body
+
+
+def _no_archive(answer: requests.Response, frame: str, expected: str) -> ArchiveDeploymentError:
+    return ArchiveDeploymentError(
+        frame=frame, expected=expected, found=_quote(answer), hint="Check API_ROOT: is this an Archive API?"
+    )
+
+
+def _retry_after(answer: requests.Response) -> float | None:
+    seconds = answer.headers.get("Retry-After", "")
+    return float(seconds) if seconds.isdecimal() else None
+
+
+def _quote(answer: requests.Response) -> str:
+    if "html" in answer.headers.get("Content-Type", ""):
+        return "an HTML page"
+    return " ".join(answer.text.split())[:_SHOWN]
+
+
+@contextmanager
+def _translated(frame: str, root: str) -> Iterator[None]:
+    """The one place where requests' errors become ours."""
+    try:
+        yield
+    except IngesterError:
+        raise
+    except (
+        requests.exceptions.MissingSchema,
+        requests.exceptions.InvalidSchema,
+        requests.exceptions.InvalidURL,
+        requests.exceptions.InvalidHeader,
+        requests.exceptions.InvalidProxyURL,
+    ) as error:
+        # The text of InvalidHeader quotes the header, and with it the token.
+        raise ArchiveDeploymentError(frame=frame, found=type(error).__name__) from None
+    except requests.exceptions.InvalidJSONError as error:
+        if not isinstance(error, requests.exceptions.JSONDecodeError):
+            raise ArchiveRefusedError(frame=frame, expected="a record that JSON can hold", found=str(error)) from error
+        raise ArchiveUnavailableError(frame=frame, expected="JSON", found="an answer that is none") from error
+    except requests.RequestException as error:
+        raise ArchiveUnavailableError(
+            frame=frame, expected=f"an answer from {root}", found=f"{type(error).__name__}{_cause(error)}"
+        ) from error
+    except ValueError as error:
+        # What requests lets through: a host name or a token with characters that cannot be sent.
+        raise ArchiveDeploymentError(frame=frame, found=type(error).__name__) from None
+
+
+def _cause(error: BaseException | None) -> str:
+    """What the operating system said, without the three layers of names that are wrapped around it."""
+    while error is not None:
+        if isinstance(error, OSError) and error.strerror:
+            return f" ({error.strerror})"
+        error = error.__cause__ or error.__context__
+    return ""

@@ -1,0 +1,209 @@
+"""The file of a frame: its name and extension, what tells it from another, and its bytes.
+
+`PathFile` is a file on a disk that may vanish or change at any time; `StreamFile` is a stream in the caller's hand,
+which is left open and where it stood.
+"""
+
+import hashlib
+import io
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import PurePath
+from typing import IO, BinaryIO
+
+from lco_ingester.exceptions import (
+    FileChangedError,
+    FileMissingError,
+    FileNameMissingError,
+    FileOutsideDataRootsError,
+    FileUnreadableError,
+)
+from lco_ingester.frame import Fingerprint
+
+CHUNK = 1024 * 1024  # bytes read at a time: memory stays flat whatever the file's size
+
+
+class PathFile:
+    """A file on a disk, opened when it is read.
+
+    `data_roots` are the directories that it must be in (links followed); none means anywhere.
+    """
+
+    def __init__(self, path: str, data_roots: tuple[str, ...] = ()) -> None:
+        self.path = path
+        self._data_roots = data_roots
+
+    @contextmanager
+    def opened(self) -> Iterator[BinaryIO]:
+        """The file's bytes from the first one on.
+
+        Raises FileMissingError, FileOutsideDataRootsError or FileUnreadableError.
+        """
+        self._refuse_outside_roots()
+        if self.fingerprint() is None:
+            raise FileMissingError(frame=self.path, expected="a file of this path", found="none")
+        try:
+            stream = open(self.path, "rb")
+        except OSError as error:
+            raise _unreadable(self.path, error) from error
+        with stream:
+            yield stream
+
+    def fingerprint(self) -> Fingerprint | None:
+        """Size, mtime and inode as of now; None if there is no such file.
+
+        Raises FileUnreadableError for what is no regular file: opening a named pipe would wait for ever.
+        """
+        try:
+            found = os.stat(self.path)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except (OSError, ValueError) as error:
+            raise _unreadable(self.path, error) from error
+        if not stat.S_ISREG(found.st_mode):
+            raise FileUnreadableError(frame=self.path, expected="a regular file", found=stat.filemode(found.st_mode))
+        return _fingerprint_of(found)
+
+    def _refuse_outside_roots(self) -> None:
+        if not self._data_roots:
+            return
+        try:
+            real = PurePath(os.path.realpath(self.path))
+        except (OSError, ValueError) as error:
+            raise _unreadable(self.path, error) from error
+        if not any(real.is_relative_to(os.path.realpath(root)) for root in self._data_roots):
+            raise FileOutsideDataRootsError(
+                frame=self.path, expected="a file below " + " or ".join(self._data_roots), found=str(real)
+            )
+
+
+class StreamFile:
+    """A seekable binary stream that the caller opened and goes on owning."""
+
+    def __init__(self, stream: IO[bytes], path: str | os.PathLike[str] | None = None) -> None:
+        self.path = _name_of(stream, path)
+        self._stream = stream
+
+    @contextmanager
+    def opened(self) -> Iterator[BinaryIO]:
+        """The stream from its first byte on; afterwards it stands where it stood before.
+
+        Raises FileUnreadableError if it cannot seek.
+        """
+        try:
+            before = self._stream.tell()
+            self._stream.seek(0)
+        except (OSError, ValueError, AttributeError) as error:
+            raise FileUnreadableError(frame=self.path, expected="an open, seekable stream", found=str(error)) from error
+        try:
+            yield self._stream  # type: ignore[misc]  # what is read from it is all that BinaryIO has over IO[bytes]
+        finally:
+            self._stream.seek(before)
+
+    def fingerprint(self) -> Fingerprint:
+        """Size, and mtime and inode where the stream is a file on a disk."""
+        with self.opened() as stream:  # which also writes out what the caller's own buffer still holds
+            raw = getattr(stream, "raw", stream)
+            if isinstance(raw, io.FileIO):
+                return _fingerprint_of(os.fstat(raw.fileno()))
+            return Fingerprint(size=size_of(stream))
+
+
+DataFile = PathFile | StreamFile
+
+
+def split_name(path: str) -> tuple[str, str]:
+    """Basename and extension: the name up to its first dot, and from that dot on (docs/record.md, "Names").
+
+    A leading dot belongs to the basename.
+    """
+    name = PurePath(path).name
+    dot = name.find(".", 1)
+    return (name, "") if dot < 0 else (name[:dot], name[dot:])
+
+
+def size_of(stream: BinaryIO) -> int:
+    """The stream's size in bytes; it then stands at its end."""
+    stream.seek(0, os.SEEK_END)  # not every stream's seek says where it got to
+    return stream.tell()
+
+
+def md5_of_stream(stream: BinaryIO, path: str) -> tuple[str, int]:
+    """The md5 (hex) and the number of bytes of a stream, read once to its end in chunks.
+
+    Raises FileUnreadableError if it cannot be read, or gives text.
+    """
+    digest = hashlib.md5(usedforsecurity=False)
+    size = 0
+    try:
+        while chunk := stream.read(CHUNK):
+            digest.update(chunk)
+            size += len(chunk)
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    except TypeError as error:
+        raise FileUnreadableError(frame=path, expected="a stream opened in binary mode", found="text") from error
+    return digest.hexdigest(), size
+
+
+class ExactReader(io.RawIOBase):
+    """A view of a stream that gives exactly `size` bytes.
+
+    A file that grew must not send more than its announced length, and one that shrank must not keep the store
+    waiting for the rest: it raises FileChangedError.
+    """
+
+    def __init__(self, stream: BinaryIO, size: int, path: str) -> None:
+        super().__init__()
+        self._stream = stream
+        self._size = size
+        self._path = path
+        self._position = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._position
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        start = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._size}[whence]
+        self._position = start + offset
+        self._stream.seek(self._position)
+        return self._position
+
+    def read(self, size: int = -1) -> bytes:
+        left = max(0, self._size - self._position)
+        wanted = left if size is None or size < 0 else min(size, left)
+        if wanted == 0:
+            return b""
+        chunk = self._stream.read(wanted)
+        if not chunk:
+            raise FileChangedError(
+                frame=self._path, expected=f"{self._size} bytes", found=f"its end after {self._position}"
+            )
+        self._position += len(chunk)
+        return chunk
+
+
+def _name_of(stream: IO[bytes], path: str | os.PathLike[str] | None) -> str:
+    if path is not None:
+        name: object = os.fspath(path)
+    else:
+        name = getattr(stream, "name", None)  # a file made from a descriptor has a number here
+    if not isinstance(name, str) or not PurePath(name).name:
+        raise FileNameMissingError(expected="a file object with a name, or a path", found=f"name {name!r}")
+    return name
+
+
+def _fingerprint_of(found: os.stat_result) -> Fingerprint:
+    return Fingerprint(size=found.st_size, mtime_ns=found.st_mtime_ns, inode=found.st_ino)
+
+
+def _unreadable(path: str, error: Exception) -> FileUnreadableError:
+    return FileUnreadableError(frame=path, found=getattr(error, "strerror", None) or str(error))

@@ -1,0 +1,323 @@
+"""What can go wrong with a frame, and what is to be done about it.
+
+    IngesterError
+    ├── DoNotRetryError            it will happen again
+    │   ├── SettingsError               SETTINGS_WRONG         deployment
+    │   ├── FileNameMissingError        FILE_NAME_MISSING      frame
+    │   ├── FileOutsideDataRootsError   OUTSIDE_DATA_ROOTS     frame
+    │   ├── FileUnreadableError         FILE_UNREADABLE        frame
+    │   ├── NotFitsError                NOT_FITS               frame
+    │   ├── PackageError                PACKAGE_DAMAGED        frame
+    │   ├── PackageMemberMissingError   PACKAGE_NO_FRAME       frame
+    │   ├── HeaderMissingError          HEADER_MISSING         frame
+    │   ├── HeaderValueError            HEADER_VALUE           frame
+    │   ├── FileTooLargeError           FILE_TOO_LARGE         frame
+    │   ├── StoreRefusedError           STORE_REFUSED          frame
+    │   ├── StoreDeploymentError        STORE_DEPLOYMENT       deployment
+    │   ├── BucketNotVersionedError     BUCKET_NOT_VERSIONED   deployment
+    │   ├── ArchiveRefusedError         ARCHIVE_REFUSED        frame
+    │   ├── ArchiveDeploymentError      ARCHIVE_DEPLOYMENT     deployment
+    │   ├── BrokerDeploymentError       BROKER_DEPLOYMENT      deployment
+    │   └── SupersededError             SUPERSEDED             frame
+    ├── RetryError                 worth another try
+    │   ├── FileMissingError            FILE_MISSING           file not ready
+    │   ├── TruncatedFrameError         FITS_TRUNCATED         file not ready
+    │   ├── FileChangedError            FILE_CHANGED           file not ready
+    │   └── ArchivedElsewhereError      ARCHIVED_UNDER_ANOTHER_NAME   file not ready
+    ├── BackoffRetryError          a neighbour is in trouble: try later
+    │   ├── StoreUnavailableError       STORE_UNAVAILABLE      server
+    │   ├── ArchiveUnavailableError     ARCHIVE_UNAVAILABLE    server
+    │   │   └── ArchiveFailedError      ARCHIVE_FAILED         server
+    │   ├── BrokerUnavailableError      BROKER_UNAVAILABLE     server
+    │   └── TookTooLongError            TOOK_TOO_LONG          server
+    └── NonFatalDoNotRetryError    nothing is wrong
+        └── AlreadyArchivedError        ALREADY_ARCHIVED
+
+The four classes in the second column are the *policies*: callers catch these. The leaves say *what* happened. The
+word on the right is the kind of trouble, by which the service chooses its patience (`ingester_app/retry.py`).
+"""
+
+from enum import StrEnum
+from typing import ClassVar
+
+
+class TroubleKind(StrEnum):
+    """Whose trouble it is: this decides how long, and how often, it is worth trying again."""
+
+    SERVER = "server"
+    FILE_NOT_READY = "file not ready"
+    DEPLOYMENT = "deployment"
+    FRAME = "frame"
+
+
+class IngesterError(Exception):
+    """Base of all that this library raises on purpose.
+
+    Every field is text and may be empty: `detail` what happened, `frame` the file's name or path, `check` the check
+    that failed, `expected` and `found` its two sides, `hint` what to do. `retry_after` is the wait in seconds that a
+    server asked for, or None. `str(error)` puts them into one line; `reason` is the stable, machine-readable code.
+    """
+
+    reason: ClassVar[str] = "INGESTER_ERROR"
+    trouble: ClassVar[TroubleKind] = TroubleKind.FRAME
+    default_check: ClassVar[str] = ""
+    default_hint: ClassVar[str] = ""
+
+    def __init__(
+        self,
+        detail: str = "",
+        *,
+        frame: str = "",
+        check: str = "",
+        expected: str = "",
+        found: str = "",
+        hint: str = "",
+        retry_after: float | None = None,
+    ) -> None:
+        # Only the positional argument goes to Exception: pickling (Celery's prefork) calls cls(*args) and then
+        # restores the other fields from __dict__.
+        super().__init__(detail)
+        self.detail = detail
+        self.frame = frame
+        self.check = check or self.default_check
+        self.expected = expected
+        self.found = found
+        self.hint = hint or self.default_hint
+        self.retry_after = retry_after
+
+    def __str__(self) -> str:
+        sides = [f"expected {self.expected}"] if self.expected else []
+        sides += [f"found {self.found}"] if self.found else []
+        parts = [self.frame, self.check, self.detail, ", ".join(sides)]
+        line = ": ".join(part for part in parts if part) or self.reason
+        if self.hint:
+            line = f"{line}. {self.hint}"
+        return " ".join(line.split())
+
+
+class DoNotRetryError(IngesterError):
+    """It will happen again: a bad file, a refused record, wrong credentials or bucket."""
+
+
+class RetryError(IngesterError):
+    """Worth another try soon: the file was not ready."""
+
+    trouble = TroubleKind.FILE_NOT_READY
+
+
+class BackoffRetryError(IngesterError):
+    """The network, S3, the Archive API or a broker is in trouble: try later."""
+
+    trouble = TroubleKind.SERVER
+
+
+class NonFatalDoNotRetryError(IngesterError):
+    """These bytes are in the archive already; nothing is wrong and there is nothing to do."""
+
+
+class SettingsError(DoNotRetryError):
+    """The settings are wrong; the message lists every wrong variable and never a value."""
+
+    reason = "SETTINGS_WRONG"
+    trouble = TroubleKind.DEPLOYMENT
+
+
+class FileNameMissingError(DoNotRetryError):
+    """A file object that has no name, and no path was given."""
+
+    reason = "FILE_NAME_MISSING"
+    default_check = "file name"
+    default_hint = "Pass the file's name as path=: the archive's basename and extension come from it"
+
+
+class FileOutsideDataRootsError(DoNotRetryError):
+    """The named file is not below any of DATA_ROOTS."""
+
+    reason = "OUTSIDE_DATA_ROOTS"
+    default_check = "data roots"
+    default_hint = "Move the file, or add its directory to DATA_ROOTS"
+
+
+class FileUnreadableError(DoNotRetryError):
+    """The file is there but cannot be read: its permissions, a directory, a damaged disk."""
+
+    reason = "FILE_UNREADABLE"
+    default_check = "readable file"
+    default_hint = "Mend the file or its permissions, then publish its name again"
+
+
+class NotFitsError(DoNotRetryError):
+    """The bytes are no FITS file (FITS standard 4.0, section 4.4.1: it begins with SIMPLE)."""
+
+    reason = "NOT_FITS"
+    default_check = "FITS format"
+    default_hint = "Write the file again from its source, then publish its name again"
+
+
+class PackageError(DoNotRetryError):
+    """A .tar or .tar.gz package that cannot be read."""
+
+    reason = "PACKAGE_DAMAGED"
+    default_check = "tar package"
+    default_hint = "Make the package again, then publish its name again"
+
+
+class PackageMemberMissingError(DoNotRetryError):
+    """A package without a frame to describe it (docs/record.md, "Which header")."""
+
+    reason = "PACKAGE_NO_FRAME"
+    default_check = "frame inside the package"
+    default_hint = "Make the package again with its reduced frame in it"
+
+
+class HeaderMissingError(DoNotRetryError):
+    """No HDU holds all required keywords (docs/record.md, "Which header")."""
+
+    reason = "HEADER_MISSING"
+    default_check = "required keywords"
+    default_hint = "Mend the header upstream and publish the name again, or change REQUIRED_HEADERS"
+
+
+class HeaderValueError(DoNotRetryError):
+    """A keyword whose value the record cannot do without, or cannot hold."""
+
+    reason = "HEADER_VALUE"
+    default_check = "keyword value"
+    default_hint = "Mend the header upstream, then publish the name again"
+
+
+class FileTooLargeError(DoNotRetryError):
+    """Larger than S3 takes in one put."""
+
+    reason = "FILE_TOO_LARGE"
+    default_check = "file size"
+
+
+class StoreRefusedError(DoNotRetryError):
+    """S3 refused this one object, and will again."""
+
+    reason = "STORE_REFUSED"
+    default_check = "S3 upload"
+
+
+class StoreDeploymentError(DoNotRetryError):
+    """S3 credentials, endpoint or bucket are wrong: every frame will fail alike."""
+
+    reason = "STORE_DEPLOYMENT"
+    trouble = TroubleKind.DEPLOYMENT
+    default_check = "S3 access"
+    default_hint = "Check BUCKET, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_ENDPOINT_URL_S3"
+
+
+class BucketNotVersionedError(DoNotRetryError):
+    """The put gave no VersionId, so the archive could not name what was stored."""
+
+    reason = "BUCKET_NOT_VERSIONED"
+    trouble = TroubleKind.DEPLOYMENT
+    default_check = "S3 versioning"
+
+
+class ArchiveRefusedError(DoNotRetryError):
+    """The Archive API refused the record; `found` says which fields and why."""
+
+    reason = "ARCHIVE_REFUSED"
+    default_check = "archive record"
+    default_hint = "Mend the named fields in the header upstream, then publish the name again"
+
+
+class ArchiveDeploymentError(DoNotRetryError):
+    """API_ROOT or AUTH_TOKEN is wrong: every frame will fail alike."""
+
+    reason = "ARCHIVE_DEPLOYMENT"
+    trouble = TroubleKind.DEPLOYMENT
+    default_check = "Archive API access"
+    default_hint = "Check API_ROOT and AUTH_TOKEN"
+
+
+class BrokerDeploymentError(DoNotRetryError):
+    """The broker refuses our user, or has an exchange of this name and another type."""
+
+    reason = "BROKER_DEPLOYMENT"
+    trouble = TroubleKind.DEPLOYMENT
+    default_check = "broker access"
+
+
+class SupersededError(DoNotRetryError):
+    """The file is gone and a newer reduction stands at its S3 key; this one was never posted."""
+
+    reason = "SUPERSEDED"
+    default_check = "file before the post"
+    default_hint = "Nothing is to be done if the newer frame is in the archive"
+
+
+class FileMissingError(RetryError):
+    """The named file is not there (yet)."""
+
+    reason = "FILE_MISSING"
+    default_check = "file"
+    default_hint = "Put the file back, then publish its name again"
+
+
+class TruncatedFrameError(RetryError):
+    """The file ends before its last HDU does: still being written, or cut."""
+
+    reason = "FITS_TRUNCATED"
+    default_check = "file size"
+    default_hint = "Copy the whole file again, then publish its name again"
+
+
+class FileChangedError(RetryError):
+    """The file is not the one that was read a moment ago."""
+
+    reason = "FILE_CHANGED"
+    default_check = "unchanged file"
+    default_hint = "Publish the name again when the file is finished"
+
+
+class ArchivedElsewhereError(RetryError):
+    """The archive has these bytes, but no frame of this basename that holds them."""
+
+    reason = "ARCHIVED_UNDER_ANOTHER_NAME"
+    default_check = "frame in the archive"
+    default_hint = "The same bytes were archived under another name: find them there by their md5"
+
+
+class StoreUnavailableError(BackoffRetryError):
+    """S3 does not answer, answers 5xx or asks to slow down."""
+
+    reason = "STORE_UNAVAILABLE"
+    default_check = "S3"
+
+
+class ArchiveUnavailableError(BackoffRetryError):
+    """The Archive API does not answer, answers 5xx or 429, or answers what is no JSON."""
+
+    reason = "ARCHIVE_UNAVAILABLE"
+    default_check = "Archive API"
+
+
+class ArchiveFailedError(ArchiveUnavailableError):
+    """The Archive API answered 5xx: it may have committed all the same."""
+
+    reason = "ARCHIVE_FAILED"
+
+
+class BrokerUnavailableError(BackoffRetryError):
+    """The broker did not take a message."""
+
+    reason = "BROKER_UNAVAILABLE"
+    default_check = "broker"
+
+
+class TookTooLongError(BackoffRetryError):
+    """A worker's soft time limit ended the task."""
+
+    reason = "TOOK_TOO_LONG"
+    default_check = "time limit"
+
+
+class AlreadyArchivedError(NonFatalDoNotRetryError):
+    """The archive holds a version with this md5."""
+
+    reason = "ALREADY_ARCHIVED"
+    default_check = "archive"

@@ -1,0 +1,155 @@
+"""The library's public functions: one frame, from a file object to an archived and announced record.
+
+    with open(path, "rb") as frame:
+        record = upload_file_and_ingest_to_archive(frame)
+
+does all; the other four do its steps one by one. A file object may be any seekable binary stream; one without a name
+of its own needs `path`, for the frame's name comes from it. It is left open and where it stood. An argument that is
+None means the setting (docs/settings.md). The errors are those of `lco_ingester.exceptions`.
+"""
+
+import os
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import IO, Any
+
+from lco_ingester import steps
+from lco_ingester.datafile import StreamFile, md5_of_stream
+from lco_ingester.exceptions import AlreadyArchivedError, HeaderMissingError
+from lco_ingester.frame import InArchive, Record, Validated
+from lco_ingester.metrics import Metrics
+from lco_ingester.record import RecordRules
+from lco_ingester.services import open_services
+from lco_ingester.settings import Settings, load_settings
+
+Path = str | os.PathLike[str]
+
+# What an upload alone needs to know of a frame whose header lacks some of the required keywords.
+KEY_HEADERS = ("SITEID", "INSTRUME", "DATE-OBS")
+
+
+def frame_exists(fileobj: IO[bytes], api_root: str | None = None, auth_token: str | None = None) -> bool:
+    """Whether the archive holds a version with the md5 of these bytes.
+
+    Raises BackoffRetryError or DoNotRetryError.
+    """
+    return exists_with(_settings(api_root=api_root, auth_token=auth_token), fileobj)
+
+
+def validate_fits_and_create_archive_record(
+    fileobj: IO[bytes],
+    path: Path | None = None,
+    required_headers: Iterable[str] | None = None,
+    blacklist_headers: Iterable[str] | None = None,
+) -> Record:
+    """Check a frame and return its record, as the archive takes it but without `version_set`. Nothing is sent.
+
+    Raises DoNotRetryError for a bad frame, RetryError for one that seems to be still being written.
+    """
+    settings = _settings(required_headers=required_headers, header_blacklist=blacklist_headers)
+    return _read(fileobj, path, settings).record
+
+
+def upload_file_to_s3(fileobj: IO[bytes], path: Path | None = None, bucket: str | None = None) -> Record:
+    """Put a frame's bytes into the bucket and return `{'key': VersionId, 'md5': hex, 'extension': '.fits.fz'}`.
+
+    Raises DoNotRetryError for a bad frame, credentials or bucket; BackoffRetryError if the store is in trouble.
+    """
+    settings = _settings(bucket=bucket)
+    services = open_services(settings)
+    try:
+        validated = _read(fileobj, path, settings)
+    except HeaderMissingError:  # its record may have been made with other required_headers
+        validated = _read(fileobj, path, settings.model_copy(update={"required_headers": KEY_HEADERS}))
+    uploaded = steps.upload(
+        validated, StreamFile(fileobj, path), services.store, services.metrics, _now(), may_have_run=False
+    )
+    return {"key": uploaded.version_id, "md5": validated.md5, "extension": validated.extension}
+
+
+def ingest_archive_record(
+    version: Record, record: Record, api_root: str | None = None, auth_token: str | None = None
+) -> Record:
+    """Post a record with the version that `upload_file_to_s3` gave.
+
+    Returns the record plus `version_set`, `frameid`, `filename` and `url`; the arguments are left as they are. Raises
+    NonFatalDoNotRetryError if the archive has this md5, DoNotRetryError or BackoffRetryError.
+    """
+    services = open_services(_settings(api_root=api_root, auth_token=auth_token))
+    posted = {**record, "version_set": steps.version_set(version["key"], version["md5"], version["extension"])}
+    archived = steps.post_record(posted, services, _now(), one_try=True)
+    if archived is None:
+        raise _already_archived(str(record.get("basename", "")), version["md5"])
+    return archived
+
+
+def upload_file_and_ingest_to_archive(
+    fileobj: IO[bytes],
+    path: Path | None = None,
+    required_headers: Iterable[str] | None = None,
+    blacklist_headers: Iterable[str] | None = None,
+    api_root: str | None = None,
+    auth_token: str | None = None,
+    bucket: str | None = None,
+) -> Record:
+    """All steps: check, upload, post, and announce if POSTPROCESS_FILES is on.
+
+    Returns what `ingest_archive_record` does. Raises NonFatalDoNotRetryError if these bytes are archived already,
+    DoNotRetryError, RetryError or BackoffRetryError; after any but the first it is safe to call again.
+    """
+    settings = _settings(
+        required_headers=required_headers,
+        header_blacklist=blacklist_headers,
+        api_root=api_root,
+        auth_token=auth_token,
+        bucket=bucket,
+    )
+    return ingest_with(settings, fileobj, path)
+
+
+def exists_with(settings: Settings, fileobj: IO[bytes]) -> bool:
+    """`frame_exists`, with all settings given."""
+    name = getattr(fileobj, "name", None)
+    file = StreamFile(fileobj, path=name if isinstance(name, str) and name else "stream")
+    with file.opened() as stream:
+        md5, _ = md5_of_stream(stream, file.path)
+    return open_services(settings).archive.has_version(md5)
+
+
+def ingest_with(settings: Settings, fileobj: IO[bytes], path: Path | None = None) -> Record:
+    """`upload_file_and_ingest_to_archive`, with all settings given."""
+    file = StreamFile(fileobj, path)
+    services = open_services(settings)
+    with services.metrics.timed("ingester"):
+        validated = steps.validate(file, RecordRules.of(settings), services)
+        if isinstance(validated, InArchive):
+            raise _already_archived(file.path, validated.validated.md5)
+        uploaded = steps.upload(validated, file, services.store, services.metrics, _now(), may_have_run=False)
+        archived = steps.post(uploaded, file, services, _now(), one_try=True)
+        if isinstance(archived, InArchive):
+            raise _already_archived(file.path, validated.md5)
+        steps.republish(archived, services.publisher)
+    return archived.record
+
+
+def _settings(**overrides: Any) -> Settings:
+    """The settings, with what was given as an argument over them."""
+    given = {
+        # A text is a comma-separated list, as it is in the environment.
+        name: tuple(value) if isinstance(value, Iterable) and not isinstance(value, str) else value
+        for name, value in overrides.items()
+        if value is not None
+    }
+    return load_settings(Settings, **given)
+
+
+def _read(fileobj: IO[bytes], path: Path | None, settings: Settings) -> Validated:
+    return steps.read_frame(StreamFile(fileobj, path), RecordRules.of(settings), Metrics.off())
+
+
+def _already_archived(frame: str, md5: str) -> AlreadyArchivedError:
+    return AlreadyArchivedError(frame=frame, found=f"md5 {md5} is in the archive already")
+
+
+def _now() -> datetime:
+    return datetime.now(UTC).replace(tzinfo=None)

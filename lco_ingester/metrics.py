@@ -1,0 +1,111 @@
+"""Metrics to OpenTSDB. They are an extra: nothing here raises, and a silent server costs an ingest next to nothing."""
+
+import logging
+import math
+import re
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import ModuleType
+from typing import Any
+
+from lco_ingester.settings import metrics_import_silenced
+
+SEND_PATIENCE = 0.5  # seconds that a synchronous metric may take
+SILENCE = 60.0  # seconds for which a server that took longer is not asked again
+CLOSE_PATIENCE = 2.0  # seconds in which the last asynchronous ones may still leave
+_NOT_OPENTSDB = re.compile(r"[^A-Za-z0-9\-_./]")  # OpenTSDB documentation, "Metrics and Tags"
+
+logger = logging.getLogger(__name__)
+
+
+class Metrics:
+    """Where the numbers go; without a client they go nowhere."""
+
+    def __init__(self, wrappers: ModuleType | None, process_name: str, asynchronous: bool) -> None:
+        self._wrappers = wrappers
+        self._process_name = process_name
+        self._asynchronous = asynchronous
+        self._silent_until = 0.0
+
+    @classmethod
+    def off(cls) -> "Metrics":
+        """Metrics that go nowhere."""
+        return cls(None, "", asynchronous=False)
+
+    def send(self, name: str, value: float, **tags: str) -> None:
+        """Send one value under a metric name of docs/metrics.md; tags are made of OpenTSDB's characters."""
+        if self._wrappers is None or not math.isfinite(value) or time.monotonic() < self._silent_until:
+            return
+        texts = {"ingester_process_name": self._process_name, **tags}
+        clean = {key: _NOT_OPENTSDB.sub("_", text) or "_" for key, text in texts.items()}
+        if self._asynchronous:
+            self._put(name, value, clean)
+        else:
+            self._put_within_patience(name, value, clean)
+
+    @contextmanager
+    def timed(self, name: str) -> Iterator[None]:
+        """Send how long the block took as `name`.runtime, in ms, if it ends without an error."""
+        start = time.perf_counter()
+        yield
+        self.send(f"{name}.runtime", (time.perf_counter() - start) * 1000.0)
+
+    def close(self) -> None:
+        """Give what is queued a moment to leave."""
+        if self._wrappers is None:
+            return
+        client = self._wrappers.tsdb_client
+        client.close()
+        client.t.join(CLOSE_PATIENCE)
+        client.stop()
+
+    def _put_within_patience(self, name: str, value: float, tags: dict[str, str]) -> None:
+        """The client waits 10 s for a silent server; we do not, and leave it alone for a while after."""
+        sender = threading.Thread(target=self._put, args=(name, value, tags), daemon=True)
+        sender.start()
+        sender.join(SEND_PATIENCE)
+        if sender.is_alive():
+            self._silent_until = time.monotonic() + SILENCE
+            logger.warning("metrics server is slow: no metrics for %d s", SILENCE)
+
+    def _put(self, name: str, value: float, tags: dict[str, str]) -> None:
+        wrappers: Any = self._wrappers
+        try:
+            wrappers.send_tsdb_metric(name, value, asynchronous=self._asynchronous, **tags)
+        except Exception as error:  # whatever it is, the frame comes first
+            logger.warning("metric %s not sent: %s", name, error)
+
+
+def open_metrics(hostname: str, port: int, process_name: str, *, off: bool, asynchronous: bool) -> Metrics:
+    """Metrics for this process. To be opened after a fork: the client's thread does not survive one."""
+    if off or not hostname:
+        return Metrics(None, process_name, asynchronous)
+    with metrics_import_silenced():
+        from opentsdb_http_client.http_client import OpenTSDBClient
+        from opentsdb_python_metrics import metric_wrappers
+    _calm(logging.getLogger("opentsdb_metrics"))
+    wrappers: Any = metric_wrappers
+    wrappers.tsdb_client = OpenTSDBClient(hostname, port, qsize=1000, host_tag=True, mps=100, check_host=False)
+    wrappers.test_mode = False
+    return Metrics(metric_wrappers, process_name, asynchronous)
+
+
+def _calm(chatty: logging.Logger) -> None:
+    """Let at most one line a minute through: while a server is down the client logs up to a hundred a second."""
+    if any(isinstance(present, _OncePerMinute) for present in chatty.filters):
+        return
+    chatty.addFilter(_OncePerMinute())
+
+
+class _OncePerMinute(logging.Filter):
+    def __init__(self) -> None:
+        super().__init__()
+        self._last = -math.inf
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if time.monotonic() - self._last < 60:
+            return False
+        self._last = time.monotonic()
+        return True

@@ -1,0 +1,102 @@
+"""The processed exchange: where archived frames are announced. The library's only user of kombu."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+from urllib.parse import urlsplit
+
+from amqp.exceptions import AccessRefused, AMQPError, MessageNacked, NotAllowed, PreconditionFailed
+from kombu import Connection, Exchange
+from kombu.exceptions import KombuError, OperationalError
+
+from lco_ingester.exceptions import BrokerDeploymentError, BrokerUnavailableError
+from lco_ingester.frame import Record
+
+CONNECT_TIMEOUT = 10.0  # seconds
+CONFIRM_TIMEOUT = 30.0  # seconds to wait for the broker's confirm
+POOL_SIZE = 4
+_RETRY_ONCE = {"max_retries": 1, "interval_start": 0, "interval_step": 0.2}
+
+
+def transport_options(broker_url: str) -> dict[str, Any]:
+    """kombu's options for a broker.
+
+    RabbitMQ: publisher confirms, which are off by default (RabbitMQ documentation, "Publisher Confirms").
+    `filesystem:///directory`: the directory's three folders, which kombu does not take from the URL.
+    """
+    parts = urlsplit(broker_url)
+    if parts.scheme in ("amqp", "amqps", "pyamqp"):
+        return {"confirm_publish": True}
+    if parts.scheme == "filesystem":
+        folder = f"{parts.path}/messages"
+        return {
+            "data_folder_in": folder,
+            "data_folder_out": folder,
+            "control_folder": f"{parts.path}/control",
+            "processed_folder": f"{parts.path}/processed",
+            "polling_interval": 0.05,
+        }
+    return {}
+
+
+class Publisher:
+    """A durable fanout exchange, on connections that are kept open.
+
+    Raises BrokerDeploymentError for a URL that kombu cannot use; nothing connects before the first publish.
+    """
+
+    def __init__(self, broker_url: str, exchange_name: str) -> None:
+        self._exchange = Exchange(exchange_name, type="fanout", durable=True)
+        try:
+            connection = Connection(
+                broker_url, transport_options=transport_options(broker_url), connect_timeout=CONNECT_TIMEOUT
+            )
+            self._transport_errors = (*connection.connection_errors, *connection.channel_errors)
+        except (ValueError, LookupError, ImportError, AttributeError) as error:
+            # As kombu finds no transport, its library, or no port. The text may quote a piece of the password.
+            raise BrokerDeploymentError(
+                expected="a broker's URL that can be used",
+                found=type(error).__name__,
+                hint="Check FITS_BROKER: its transport, its port, and that / and @ in a password are written %2F, %40",
+            ) from None
+        self._pool = connection.Pool(limit=POOL_SIZE)
+
+    def publish(self, record: Record, message_id: str) -> None:
+        """Publish a record as persistent JSON and wait for the broker's confirm.
+
+        The exchange may rightly have no queue, so it is not published as mandatory. Raises BrokerUnavailableError or
+        BrokerDeploymentError.
+        """
+        with self._translated(), self._pool.acquire(block=True) as connection:
+            connection.Producer().publish(
+                record,
+                exchange=self._exchange,
+                declare=[self._exchange],
+                routing_key="",
+                serializer="json",
+                delivery_mode="persistent",
+                message_id=message_id,
+                confirm_timeout=CONFIRM_TIMEOUT,
+                retry=True,
+                retry_policy=_RETRY_ONCE,
+            )
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._pool.force_close_all()
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        """The one place where kombu's and its transports' errors become ours."""
+        try:
+            yield
+        except (AccessRefused, NotAllowed, PreconditionFailed) as error:
+            raise BrokerDeploymentError(
+                expected=f"to publish on exchange {self._exchange.name}",
+                found=str(error),
+                hint="Check FITS_BROKER's user and password, and that the exchange is a durable fanout",
+            ) from error
+        except (KombuError, OperationalError, AMQPError, MessageNacked, OSError, *self._transport_errors) as error:
+            raise BrokerUnavailableError(
+                expected=f"exchange {self._exchange.name} to take a message", found=f"{type(error).__name__}: {error}"
+            ) from error

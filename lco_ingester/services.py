@@ -1,0 +1,81 @@
+"""Composition root: the neighbours of a process, opened once from the settings."""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from pydantic import SecretStr
+
+from lco_ingester.archive import Archive
+from lco_ingester.metrics import Metrics, open_metrics
+from lco_ingester.publisher import Publisher
+from lco_ingester.settings import Settings
+from lco_ingester.store import Store, open_store
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """The neighbours of a frame; `publisher` is None if nothing is to be announced."""
+
+    store: Store
+    archive: Archive
+    publisher: Publisher | None
+    metrics: Metrics
+
+
+_opened: dict[tuple[int, Settings], Services] = {}
+
+
+def open_services(settings: Settings, guard: Callable[[Services], Services] | None = None) -> Services:
+    """The services for these settings; the same ones at each call in this process.
+
+    `guard` may put something between them and their callers, once, when they are opened. A forked child gets its own:
+    neither connections nor the metrics' thread can be shared with its parent. Raises StoreDeploymentError or
+    BrokerDeploymentError if boto3 or kombu cannot use the settings.
+    """
+    key = os.getpid(), settings
+    if key not in _opened:
+        services = _open(settings)
+        _opened[key] = guard(services) if guard else services
+    return _opened[key]
+
+
+def close_services() -> None:
+    """Close what this process has opened."""
+    for key in [key for key in _opened if key[0] == os.getpid()]:
+        services = _opened.pop(key)
+        services.metrics.close()
+        if services.publisher is not None:
+            services.publisher.close()
+
+
+def _open(settings: Settings) -> Services:
+    return Services(
+        store=open_store(
+            settings.bucket,
+            access_key_id=_text(settings.aws_access_key_id),
+            secret_access_key=_text(settings.aws_secret_access_key),
+            session_token=_text(settings.aws_session_token),
+            region=settings.aws_default_region,
+            endpoint_url=settings.aws_endpoint_url_s3,
+        ),
+        archive=Archive(settings.api_root, settings.auth_token.get_secret_value(), settings.api_timeout),
+        publisher=_publisher(settings),
+        metrics=open_metrics(
+            settings.opentsdb_hostname,
+            settings.opentsdb_port,
+            settings.ingester_process_name,
+            off=settings.opentsdb_python_metrics_test_mode,
+            asynchronous=settings.submit_metrics_asynchronously,
+        ),
+    )
+
+
+def _publisher(settings: Settings) -> Publisher | None:
+    if not settings.postprocess_files:
+        return None
+    return Publisher(settings.fits_broker.get_secret_value(), settings.processed_exchange_name)
+
+
+def _text(secret: SecretStr | None) -> str | None:
+    return None if secret is None else secret.get_secret_value()

@@ -1,0 +1,185 @@
+"""Settings of the library: one frozen object, read from the environment (or secret files) in this one place."""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
+from pydantic_settings import (
+    BaseSettings,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SecretsSettingsSource,
+    SettingsConfigDict,
+)
+
+from lco_ingester.exceptions import SettingsError
+
+SECRET_FILES = Path("/run/secrets")  # where Docker and Kubernetes mount secrets, one file a variable
+
+
+def _split_by(separator: str) -> Callable[[Any], Any]:
+    def split(value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        return tuple(part.strip() for part in value.split(separator) if part.strip())
+
+    return split
+
+
+def _flag(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    return value.strip().lower() not in ("", "false", "0", "no")
+
+
+def _unset_if_empty(value: Any) -> Any:
+    return None if value == "" else value
+
+
+def _http_url(url: str) -> str:
+    if not url.startswith(("http://", "https://")):
+        raise ValueError("must begin with http:// or https://")
+    return url.rstrip("/") + "/"
+
+
+def _broker_url(url: SecretStr | None) -> SecretStr | None:
+    if url is not None and "://" not in url.get_secret_value():
+        raise ValueError("must be a broker's URL, such as amqp://user:password@host:5672/vhost")
+    return url
+
+
+CommaList = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split_by(","))]
+ColonList = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split_by(":"))]
+AnyTextFlag = Annotated[bool, BeforeValidator(_flag)]
+HttpUrl = Annotated[str, AfterValidator(_http_url)]
+BrokerUrl = Annotated[SecretStr, AfterValidator(_broker_url)]
+Name = Annotated[str, Field(min_length=1)]
+OptionalText = Annotated[str | None, BeforeValidator(_unset_if_empty)]
+OptionalSecret = Annotated[SecretStr | None, BeforeValidator(_unset_if_empty)]
+
+
+class Settings(BaseSettings):
+    """What the library and its command need to know.
+
+    The variable of a field is its name in capitals; a file of that name in `/run/secrets` serves as well.
+    """
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True, validate_default=True)
+
+    api_root: HttpUrl = Field("http://localhost:8000/", description="Root URL of the Archive API.")
+    auth_token: SecretStr = Field(SecretStr(""), description="Token for the Archive API. Secret.")
+    api_timeout: float = Field(
+        30.0,
+        gt=0,
+        description="Seconds to wait for the Archive API's answer; above 10, for it may be slow and succeed.",
+    )
+    bucket: Name = Field("ingestertest", description="S3 bucket; versioning must be on.")
+    aws_access_key_id: OptionalSecret = Field(
+        None, description="S3 credentials; like every standard AWS variable and file it goes to boto3. Secret."
+    )
+    aws_secret_access_key: OptionalSecret = Field(None, description="S3 credentials. Secret.")
+    aws_session_token: OptionalSecret = Field(None, description="S3 credentials, if they are temporary. Secret.")
+    aws_default_region: OptionalText = Field(None, description="S3 region.")
+    aws_endpoint_url_s3: OptionalText = Field(None, description="URL of an S3-compatible store; AWS itself if not set.")
+    opentsdb_hostname: str = Field("", description="OpenTSDB server for metrics; no metrics if empty.")
+    opentsdb_port: int = Field(80, ge=1, le=65535, description="Port of the OpenTSDB server.")
+    opentsdb_python_metrics_test_mode: AnyTextFlag = Field(
+        False, description="Any text but empty, `false`, `0`, `no` turns metrics off."
+    )
+    ingester_process_name: Name = Field("ingester", description="Tag `ingester_process_name` of every metric.")
+    submit_metrics_asynchronously: bool = Field(
+        False, description="Send metrics from a thread of their own; the command always sends synchronously."
+    )
+    fits_broker: BrokerUrl = Field(
+        SecretStr("memory://localhost"), description="Broker of the FITS and the processed exchange. Secret."
+    )
+    processed_exchange_name: Name = Field("archived_fits", description="Fanout exchange for archived frames' records.")
+    postprocess_files: bool = Field(True, description="Publish archived frames to the processed exchange.")
+    header_blacklist: CommaList = Field(
+        ("HISTORY", "COMMENT"), description="Keywords left out of the record, comma-separated."
+    )
+    required_headers: CommaList = Field(
+        ("PROPID", "DATE-OBS", "INSTRUME", "SITEID", "TELID", "OBSTYPE", "BLKUID"),
+        description="Keywords that the describing HDU must hold, comma-separated.",
+    )
+    calibration_types: CommaList = Field(
+        ("BIAS", "DARK", "SKYFLAT", "EXPERIMENTAL"), description="OBSTYPEs that are public at once."
+    )
+    public_proposals: CommaList = Field(
+        ("EPO", "calib", "standard", "pointing"), description="A PROPID with one of these in it is public at once."
+    )
+    private_proposals: CommaList = Field(
+        ("LCOEngineering",), description="A PROPID with one of these in it stays private for 999 years."
+    )
+    private_file_types: CommaList = Field(
+        ("-t00", "-x00"), description="A basename with one of these in it stays private for 999 years."
+    )
+
+    @field_validator("aws_secret_access_key")
+    @classmethod
+    def _aws_keys_come_in_pairs(cls, secret: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        if (info.data.get("aws_access_key_id") is None) != (secret is None):
+            raise ValueError("AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY must be set both or not at all")
+        return secret
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """An argument wins over the environment, the environment over a secret file."""
+        if SECRET_FILES.is_dir():
+            return init_settings, env_settings, SecretsSettingsSource(settings_cls, secrets_dir=SECRET_FILES)
+        return init_settings, env_settings
+
+
+SettingsT = TypeVar("SettingsT", bound=Settings)
+
+
+def load_settings(settings_class: type[SettingsT], **overrides: Any) -> SettingsT:
+    """The settings of the environment, with `overrides` (by field name; None means: not given) over them.
+
+    Raises SettingsError, which lists every wrong variable and what is wrong with it, but never a value: it may be
+    a secret typed into the wrong line.
+    """
+    try:
+        return settings_class(**{name: value for name, value in overrides.items() if value is not None})
+    except ValidationError as error:
+        wrong = [
+            f"{'_'.join(map(str, item['loc'][:1])).upper() or 'settings'}: {item['msg'].removeprefix('Value error, ')}"
+            for item in error.errors(include_input=False, include_url=False)
+        ]
+        raise SettingsError("wrong settings: " + "; ".join(wrong)) from None
+
+
+@contextmanager
+def metrics_import_silenced() -> Iterator[None]:
+    """Within it `opentsdb_python_metrics` can be imported without a network call.
+
+    Its import otherwise asks the metrics server for its version with no time-out, and hangs with it.
+    """
+    variable = "OPENTSDB_PYTHON_METRICS_TEST_MODE"
+    before = os.environ.get(variable)
+    os.environ[variable] = "true"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[variable]
+        else:
+            os.environ[variable] = before

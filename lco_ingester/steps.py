@@ -1,0 +1,235 @@
+"""The four steps of a frame: validate, upload, post, republish. All decisions are here.
+
+Each takes a frozen value and returns the next one; each may be run again at any time. That the archive has the bytes
+already is an outcome and no error: `InArchive`, to be settled by the archived rule (docs/design.md).
+"""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+
+from lco_ingester.archive import Archive, DuplicateVersion, Posted
+from lco_ingester.datafile import DataFile, ExactReader, md5_of_stream, split_name
+from lco_ingester.exceptions import (
+    ArchivedElsewhereError,
+    ArchiveFailedError,
+    FileChangedError,
+    FileMissingError,
+    IngesterError,
+    SupersededError,
+)
+from lco_ingester.frame import Archived, Fingerprint, InArchive, Record, Uploaded, Validated
+from lco_ingester.metrics import Metrics
+from lco_ingester.package import EXTENSIONS as PACKAGE_EXTENSIONS
+from lco_ingester.package import frame_inside
+from lco_ingester.publisher import Publisher
+from lco_ingester.record import RecordRules, build_record, end_of_exposure, observation_date
+from lco_ingester.services import Services
+from lco_ingester.store import Store, StoredObject, describe_object
+from lco_ingester.validation import read_headers
+
+LONGEST_KEY = 32  # characters that the archive takes as the key of a version (docs/archive-api.md)
+
+
+@dataclass(frozen=True, slots=True)
+class ArchivedByOther:
+    """Someone else archived these bytes under this name: there is nothing to do. `url` is a link to the frame."""
+
+    path: str
+    md5: str
+    url: str
+
+
+def read_frame(file: DataFile, rules: RecordRules, metrics: Metrics) -> Validated:
+    """Read a file once to its end, check it and make its record. No network but for a metric.
+
+    Raises the errors of `datafile`, `package`, `validation` and `record`.
+    """
+    before = _fingerprint(file)
+    basename, extension = split_name(file.path)
+    with file.opened() as stream:
+        with metrics.timed("ingester.get_md5"):
+            md5, size = md5_of_stream(stream, file.path)
+        if size != before.size:
+            raise FileChangedError(frame=file.path, expected=f"{before.size} bytes", found=f"{size} at its end")
+        stream.seek(0)
+        if extension in PACKAGE_EXTENSIONS:
+            with frame_inside(stream, file.path) as member:
+                headers = read_headers(member, file.path)
+        else:
+            headers = read_headers(stream, file.path)
+    record = build_record(headers, basename, extension, rules, file.path)
+    validated = Validated(file.path, basename, extension, md5, before, record)
+    if _fingerprint(file) != before:  # the header may be of other bytes than the md5, and nobody looks again before
+        raise _changed(validated)  # these are found in the archive and announced
+    return validated
+
+
+def validate(file: DataFile, rules: RecordRules, services: Services) -> Validated | InArchive:
+    """Named → Validated, or InArchive if the archive says that it has these bytes."""
+    validated = read_frame(file, rules, services.metrics)
+    return InArchive(validated, None) if services.archive.has_version(validated.md5) else validated
+
+
+def upload(
+    validated: Validated, file: DataFile, store: Store, metrics: Metrics, now: datetime, may_have_run: bool
+) -> Uploaded:
+    """Validated → Uploaded: put the bytes that were read, and no others.
+
+    A step that may have run before first asks whether its bytes are there; this saves a version, no more. `now` is in
+    UTC without a time zone. Raises FileMissingError, FileChangedError or an error of the store.
+    """
+    target = stored_object(validated, now)
+    size = validated.fingerprint.size
+    if may_have_run:
+        there = store.current_version(target.key)
+        if there is not None and (there.md5, there.size) == (validated.md5, size):
+            return Uploaded(validated, there.version_id)
+    if _fingerprint(file) != validated.fingerprint:
+        raise _changed(validated)
+    with metrics.timed("ingester.upload_file"), _rated(metrics, size), file.opened() as stream:
+        version_id = store.put(ExactReader(stream, size, file.path), size, validated.md5, target)
+    return Uploaded(validated, version_id)
+
+
+def post(
+    uploaded: Uploaded, file: DataFile, services: Services, now: datetime, *, one_try: bool = False
+) -> Archived | InArchive:
+    """Uploaded → Archived, or InArchive if the archive refused the md5.
+
+    Looks at the file first: only what still is as it was read is posted. `one_try` is explained at `post_record`.
+    Raises FileChangedError, SupersededError, or an error of the store or the archive.
+    """
+    validated = uploaded.validated
+    _refuse_outdated(uploaded, file, services.store, now)
+    version = version_set(uploaded.version_id, validated.md5, validated.extension)
+    record = post_record({**validated.record, "version_set": version}, services, now, one_try=one_try)
+    if record is None:
+        return InArchive(validated, uploaded.version_id)
+    return Archived(validated.path, validated.md5, record)
+
+
+def post_record(record: Record, services: Services, now: datetime, *, one_try: bool) -> Record | None:
+    """Post a record; return it as it is handed on, or None if the archive has its md5 already.
+
+    A 5xx may have committed all the same. Whoever will not try again (`one_try`) has the frame looked up before the
+    5xx is believed; whoever will is told by the refusal of the next post. Raises an error of the archive,
+    or HeaderValueError for a record without DATE-OBS, which the archive would take and never show.
+    """
+    [version] = record["version_set"]
+    ended = end_of_exposure(record)
+    try:
+        with services.metrics.timed("ingester.post_frame"):
+            answer = services.archive.post_frame(record)
+    except ArchiveFailedError:
+        frame, key = _find_version(services.archive, record["basename"], version["md5"]) if one_try else ({}, None)
+        if key != version["key"]:
+            raise
+        answer = Posted(frame)
+    if isinstance(answer, DuplicateVersion):
+        return None
+    services.metrics.send("ingester.ingest_lag", (now - ended).total_seconds())
+    return _completed(record, answer.answer)
+
+
+def settle(found: InArchive, archive: Archive, may_have_run: bool) -> Archived | ArchivedByOther:
+    """InArchive → Archived, by the archived rule: whose are the bytes that the archive has?
+
+    Ours, if the VersionId is the one in our hand, or if this message may have run before: an earlier POST was, or may
+    have been, ours, and nobody may have announced it. Else they are someone else's. Raises ArchivedElsewhereError if
+    the archive shows no frame of this name with these bytes, which a lagging replica does for a while.
+    """
+    validated = found.validated
+    frame, key = _find_version(archive, validated.basename, validated.md5)
+    if key is None:
+        raise ArchivedElsewhereError(
+            frame=validated.path,
+            expected=f"md5 {validated.md5} under {validated.basename}, for the archive knows it",
+            found="other md5s there" if frame else "no such frame",
+        )
+    ours = found.version_id is not None and version_key(found.version_id) == key
+    if not ours and not may_have_run:
+        return ArchivedByOther(validated.path, validated.md5, str(frame.get("url", "")))
+    record = {**validated.record, "version_set": version_set(key, validated.md5, validated.extension)}
+    return Archived(validated.path, validated.md5, _completed(record, frame))
+
+
+def republish(archived: Archived, publisher: Publisher | None) -> None:
+    """Announce the frame; the message id is its md5, so that a consumer can drop a repeat.
+
+    Raises an error of the broker.
+    """
+    if publisher is None:
+        return
+    try:
+        publisher.publish(archived.record, message_id=archived.md5)
+    except IngesterError as error:
+        error.frame = archived.path
+        error.detail = f"the frame is archived (id {archived.record['frameid']}), but not announced"
+        raise
+
+
+def stored_object(validated: Validated, now: datetime) -> StoredObject:
+    """Where and how the frame is stored."""
+    age = now - observation_date(validated.record, validated.path)
+    return describe_object(validated.record, validated.basename + validated.extension, validated.extension, age)
+
+
+def version_set(version_id: str, md5: str, extension: str) -> list[Record]:
+    """What was stored, as the record has it."""
+    return [{"key": version_key(version_id), "md5": md5, "extension": extension}]
+
+
+def version_key(version_id: str) -> str:
+    """The VersionId as the archive can hold it: a UUID loses its dashes."""
+    return version_id.replace("-", "") if len(version_id) > LONGEST_KEY else version_id
+
+
+def _completed(record: Record, answer: Record) -> Record:
+    """The record as it is handed back and announced: with the archive's frame id, filename and url."""
+    return {**record, "frameid": answer["id"], "filename": answer.get("filename"), "url": answer.get("url")}
+
+
+def _find_version(archive: Archive, basename: str, md5: str) -> tuple[Record, str | None]:
+    """The frame of this basename ({} if none) and the key of its version with this md5 (None if none)."""
+    frame = archive.find_frame(basename) or {}
+    keys = [str(version.get("key")) for version in frame.get("version_set", []) if version.get("md5") == md5]
+    return frame, keys[0] if keys else None
+
+
+def _refuse_outdated(uploaded: Uploaded, file: DataFile, store: Store, now: datetime) -> None:
+    """Only what the name still means may be posted: the file as it was read, or one that is gone and not replaced."""
+    validated = uploaded.validated
+    present = file.fingerprint()
+    if present == validated.fingerprint:
+        return
+    if present is not None:
+        raise _changed(validated)
+    there = store.current_version(stored_object(validated, now).key)
+    if there is None or there.version_id == uploaded.version_id or there.md5 == validated.md5:
+        return
+    raise SupersededError(
+        frame=validated.path, expected=f"version {uploaded.version_id} at its S3 key", found=there.version_id
+    )
+
+
+def _fingerprint(file: DataFile) -> Fingerprint:
+    present = file.fingerprint()
+    if present is None:
+        raise FileMissingError(frame=file.path, expected="a file of this path", found="none")
+    return present
+
+
+def _changed(validated: Validated) -> FileChangedError:
+    return FileChangedError(
+        frame=validated.path, expected="the file as it was read", found="another size, time or inode"
+    )
+
+
+@contextmanager
+def _rated(metrics: Metrics, size: int) -> Iterator[None]:
+    start = time.perf_counter()
+    yield
+    metrics.send("ingester.s3_upload_bytes_per_second", size / max(time.perf_counter() - start, 1e-6))

@@ -1,0 +1,298 @@
+"""S3: where a frame's bytes are kept. The only user of boto3."""
+
+import base64
+import io
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, BinaryIO, Protocol
+
+import boto3
+from botocore import exceptions as boto
+from botocore.config import Config
+
+from lco_ingester.exceptions import (
+    BucketNotVersionedError,
+    FileChangedError,
+    FileTooLargeError,
+    HeaderValueError,
+    IngesterError,
+    StoreDeploymentError,
+    StoreRefusedError,
+    StoreUnavailableError,
+)
+from lco_ingester.footprint import is_set
+
+LARGEST_PUT = 5 * 1024**3  # bytes (S3 documentation, PutObject)
+OLD = timedelta(days=60)  # from this age on a frame is seldom read
+CONTENT_TYPES = {
+    ".fits": "image/fits",
+    ".fits.fz": "image/fits",
+    ".tar.gz": "application/x-tar",
+    ".tar": "application/x-tar",
+}
+_MD5 = "md5"  # the object metadata by which a put that was ours is known again
+
+# S3 documentation, "Error responses". What is in neither list is sorted by its HTTP status.
+_DEPLOYMENT_CODES = frozenset((
+    "NoSuchBucket", "InvalidBucketName", "InvalidAccessKeyId", "SignatureDoesNotMatch", "AccessDenied",
+    "AllAccessDisabled", "ExpiredToken", "InvalidToken", "TokenRefreshRequired", "AccountProblem",
+    "RequestTimeTooSkewed", "PermanentRedirect", "AuthorizationHeaderMalformed", "QuotaExceeded",
+))  # fmt: skip
+_SERVER_CODES = frozenset((
+    "SlowDown", "Throttling", "RequestTimeout", "InternalError", "ServiceUnavailable", "OperationAborted",
+))  # fmt: skip
+# Trouble on the way to the store and back. All other errors of botocore itself speak of settings, credentials or the
+# bucket's name.
+_SERVER_ERRORS = (
+    boto.HTTPClientError,
+    boto.ConnectionError,
+    boto.IncompleteReadError,
+    boto.ChecksumError,
+    boto.FlexibleChecksumError,
+    boto.MetadataRetrievalError,
+)
+
+logger = logging.getLogger(__name__)
+
+
+class S3Client(Protocol):
+    """The calls of boto3's client that are used here."""
+
+    def put_object(self, **parameters: Any) -> dict[str, Any]: ...
+
+    def head_object(self, **parameters: Any) -> dict[str, Any]: ...
+
+    def get_bucket_versioning(self, **parameters: Any) -> dict[str, Any]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class StoredObject:
+    """How a frame is to be stored: its `key` in the bucket and the headers that are kept with it."""
+
+    key: str
+    content_type: str | None
+    content_disposition: str
+    storage_class: str
+
+
+@dataclass(frozen=True, slots=True)
+class StoredVersion:
+    """What a key holds now; `md5` (hex) is None if it was not put by us."""
+
+    version_id: str
+    md5: str | None
+    size: int
+
+
+def describe_object(record: Mapping[str, Any], name: str, extension: str, age: timedelta) -> StoredObject:
+    """Key and headers of the object for a frame called `name` with this record (docs/record.md, "The S3 object").
+
+    Raises HeaderValueError if a keyword that the key is made of has no value.
+    """
+    return StoredObject(
+        key=_key(record, name),
+        content_type=CONTENT_TYPES.get(extension),
+        content_disposition=f"attachment; filename={name}",
+        storage_class="STANDARD_IA" if age > OLD else "STANDARD",
+    )
+
+
+class Store:
+    """One bucket. Puts are never repeated here: whoever calls counts the tries."""
+
+    def __init__(self, client: S3Client, bucket: str) -> None:
+        self._client = client
+        self.bucket = bucket
+        self._lacks_storage_classes = False
+
+    def put(self, stream: io.RawIOBase | BinaryIO, size: int, md5: str, target: StoredObject) -> str:
+        """Put `size` bytes and return their VersionId.
+
+        They go under Content-MD5, so that the store refuses bytes other than those whose `md5` (hex) is given (S3
+        documentation, "Checking object integrity"). Raises FileChangedError on such a refusal, FileTooLargeError,
+        BucketNotVersionedError, StoreRefusedError, StoreDeploymentError or StoreUnavailableError.
+        """
+        if size > LARGEST_PUT:
+            raise FileTooLargeError(frame=target.key, expected=f"at most {LARGEST_PUT} bytes", found=f"{size}")
+        parameters = self._put_parameters(size, md5, target)
+        with _translated(self.bucket, target.key):
+            try:
+                answer = self._client.put_object(Body=stream, **parameters)
+            except boto.ClientError as error:
+                if _code(error) != "InvalidStorageClass" or "StorageClass" not in parameters:
+                    raise
+                self._remember_lack(target.storage_class)
+                stream.seek(0)
+                answer = self._client.put_object(Body=stream, **self._put_parameters(size, md5, target))
+        return self._version_id(answer, target.key)
+
+    def current_version(self, key: str) -> StoredVersion | None:
+        """What the key holds now; None if nothing, or if we may not ask.
+
+        Raises StoreDeploymentError or StoreUnavailableError.
+        """
+        try:
+            with _translated(self.bucket, key):
+                answer = self._client.head_object(Bucket=self.bucket, Key=key)
+        except (StoreRefusedError, StoreDeploymentError) as error:
+            if _status(error.__cause__) in (403, 404):
+                return None
+            raise
+        version_id = answer.get("VersionId")
+        if version_id in (None, "null"):
+            return None
+        return StoredVersion(str(version_id), answer.get("Metadata", {}).get(_MD5), int(answer["ContentLength"]))
+
+    def check(self) -> None:
+        """Whether we may use the bucket, and its versioning is on.
+
+        Raises BucketNotVersionedError, StoreDeploymentError, StoreRefusedError or StoreUnavailableError.
+        """
+        with _translated(self.bucket, ""):
+            status = self._client.get_bucket_versioning(Bucket=self.bucket).get("Status")
+        if status != "Enabled":
+            raise self._not_versioned("", f"versioning of bucket {self.bucket} to be enabled", str(status))
+
+    def _put_parameters(self, size: int, md5: str, target: StoredObject) -> dict[str, Any]:
+        parameters = {
+            "Bucket": self.bucket,
+            "Key": target.key,
+            "ContentLength": size,
+            "ContentMD5": base64.b64encode(bytes.fromhex(md5)).decode(),
+            "ContentDisposition": target.content_disposition,
+            "Metadata": {_MD5: md5},
+        }
+        if target.content_type is not None:
+            parameters["ContentType"] = target.content_type
+        if not self._lacks_storage_classes:
+            parameters["StorageClass"] = target.storage_class
+        return parameters
+
+    def _remember_lack(self, storage_class: str) -> None:
+        self._lacks_storage_classes = True
+        logger.warning(
+            "bucket %s: no storage class %s here; putting without one from now on", self.bucket, storage_class
+        )
+
+    def _version_id(self, answer: Mapping[str, Any], key: str) -> str:
+        version_id = answer.get("VersionId")
+        if version_id in (None, "null"):  # "null" is what a bucket with suspended versioning answers
+            raise self._not_versioned(key, f"a VersionId from bucket {self.bucket}", repr(version_id))
+        return str(version_id)
+
+    def _not_versioned(self, key: str, expected: str, found: str) -> BucketNotVersionedError:
+        return BucketNotVersionedError(
+            frame=key,
+            expected=expected,
+            found=found,
+            hint="Turn versioning on: aws s3api put-bucket-versioning "
+            f"--bucket {self.bucket} --versioning-configuration Status=Enabled",
+        )
+
+
+def open_store(
+    bucket: str,
+    *,
+    access_key_id: str | None = None,
+    secret_access_key: str | None = None,
+    session_token: str | None = None,
+    region: str | None = None,
+    endpoint_url: str | None = None,
+) -> Store:
+    """A store on a new boto3 client; what is None here boto3 finds by its own rules (environment, files, role).
+
+    Raises StoreDeploymentError if boto3 refuses what it found.
+    """
+    with _translated(bucket, ""):
+        session = boto3.session.Session(access_key_id, secret_access_key, session_token, region)
+        config = Config(retries={"total_max_attempts": 1}, connect_timeout=10, read_timeout=60, max_pool_connections=16)
+        try:
+            return Store(session.client("s3", endpoint_url=endpoint_url, config=config), bucket)
+        except ValueError as error:  # its way to say that the endpoint is no URL
+            raise StoreDeploymentError(expected="a usable endpoint URL", found=str(error)) from error
+
+
+def _key(record: Mapping[str, Any], name: str) -> str:
+    parts = []
+    for keyword in ("SITEID", "INSTRUME", "DAY-OBS"):
+        if not is_set(record.get(keyword)):
+            raise HeaderValueError(frame=name, check=keyword, expected="a value, for the S3 key", found="none")
+        parts.append(str(record[keyword]))
+    if _is_bad_pixel_mask(record, name.partition(".")[0]):
+        return "/".join([*parts[:2], "bpm", name])
+    return "/".join([*parts, "raw" if _is_raw(record.get("RLEVEL")) else "processed", name])
+
+
+def _is_raw(reduction_level: Any) -> bool:
+    text = str(reduction_level).strip()
+    return text.isdecimal() and int(text) == 0
+
+
+def _is_bad_pixel_mask(record: Mapping[str, Any], basename: str) -> bool:
+    if "BPM" in (record.get("OBSTYPE"), record.get("EXTNAME")):
+        return True
+    dashed = basename.replace("_", "-")
+    return dashed.startswith("bpm-") or dashed.endswith("-bpm") or "-bpm-" in dashed
+
+
+@contextmanager
+def _translated(bucket: str, key: str) -> Iterator[None]:
+    """The one place where boto3's errors become ours."""
+    try:
+        yield
+    except boto.ClientError as error:
+        raise _of_answer(error, bucket, key) from error
+    except boto.BotoCoreError as error:
+        if isinstance(error.kwargs.get("error"), ValueError):
+            raise _of_header(key) from None  # its text quotes the header, and with it credentials
+        raise _of_client(error, bucket, key) from error
+
+
+def _of_answer(error: boto.ClientError, bucket: str, key: str) -> IngesterError:
+    code, status = _code(error), _status(error)
+    said = f"{status} {code} from bucket {bucket}: {error.response.get('Error', {}).get('Message', '')}"
+    if code == "BadDigest":
+        return FileChangedError(frame=key, expected="the bytes whose md5 was taken", found=said)
+    if code == "EntityTooLarge":
+        return FileTooLargeError(frame=key, found=said)
+    if code in _SERVER_CODES or status == 429 or status >= 500:
+        return StoreUnavailableError(frame=key, found=said, retry_after=_retry_after(error))
+    if code in _DEPLOYMENT_CODES or status in (301, 307, 401, 403):
+        return StoreDeploymentError(frame=key, found=said)
+    return StoreRefusedError(frame=key, found=said)
+
+
+def _of_client(error: boto.BotoCoreError, bucket: str, key: str) -> IngesterError:
+    inner = error.kwargs.get("error")
+    if isinstance(inner, IngesterError):  # raised by the stream that was being sent
+        return inner
+    found = f"{type(error).__name__} for bucket {bucket}: {error}"
+    if isinstance(error, _SERVER_ERRORS):
+        return StoreUnavailableError(frame=key, found=found)
+    return StoreDeploymentError(frame=key, found=found)
+
+
+def _of_header(key: str) -> IngesterError:
+    """A line break or the like would go into an HTTP header: from the file's name, or else from a credential."""
+    if key.isprintable():
+        return StoreDeploymentError(frame=key, found="a credential that no HTTP header can hold")
+    return StoreRefusedError(frame=key, found="a file name that no HTTP header can hold")
+
+
+def _code(error: boto.ClientError) -> str:
+    return str(error.response.get("Error", {}).get("Code", ""))
+
+
+def _status(error: BaseException | None) -> int:
+    if not isinstance(error, boto.ClientError):
+        return 0
+    return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+
+
+def _retry_after(error: boto.ClientError) -> float | None:
+    headers = error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
+    seconds = str(headers.get("retry-after", ""))
+    return float(seconds) if seconds.isdecimal() else None
