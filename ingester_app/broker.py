@@ -1,0 +1,268 @@
+"""The service's queues and exchanges, Celery's settings, and what is sent there: all that is known of brokers."""
+
+import logging
+from collections.abc import Callable
+from pathlib import PurePath
+from typing import Any
+from urllib.parse import urlsplit
+
+from amqp.exceptions import PreconditionFailed
+from celery import Celery
+from celery.schedules import crontab
+from kombu import Connection, Exchange, Queue
+
+from ingester_app.dead_letters import DeadLetter, to_message
+from ingester_app.settings import ServiceSettings
+from lco_ingester.exceptions import BrokerDeploymentError, SettingsError
+from lco_ingester.publisher import transport_options
+
+INGEST_TASK = "ingest"
+QUEUE_LENGTHS_TASK = "queue_lengths"
+ARCHIVE_HOLDINGS_TASK = "archive_holdings"
+PERIODIC_QUEUE = "periodic"
+HEARTBEAT = 10  # seconds
+CONFIRM_TIMEOUT = 30  # seconds
+# Unset, a quorum queue of RabbitMQ 4 drops a message at its 20th return; -1 drops it at the first on 3.10.
+NEVER = 1_000_000
+
+logger = logging.getLogger(__name__)
+
+
+def is_rabbitmq(url: str) -> bool:
+    """Whether the broker is RabbitMQ: it has quorum queues, confirms and delays; the others have none of them."""
+    return urlsplit(url).scheme in ("amqp", "amqps", "pyamqp")
+
+
+def refuse_memory(settings: ServiceSettings) -> None:
+    """Raise SettingsError if a broker is the library's default one, which no other process can reach."""
+    memory = [
+        name.upper()
+        for name in ("fits_broker", "broker_url")
+        if getattr(settings, name).get_secret_value().startswith("memory://")
+    ]
+    if memory:
+        raise SettingsError(
+            f"the service needs a real broker: set {' and '.join(memory)} to a URL such as amqp://user:password@host:5672/"
+        )
+
+
+def fits_queue(settings: ServiceSettings) -> Queue:
+    """Our queue of new files' names."""
+    return Queue(
+        settings.fits_queue,
+        Exchange(settings.crawler_exchange_name, type="fanout", durable=True),
+        durable=True,
+        queue_arguments=_kept(settings.fits_broker.get_secret_value()),
+    )
+
+
+def ingest_queue(settings: ServiceSettings) -> Queue:
+    """Celery's queue of frames. It is a topic exchange, for native delayed delivery works with no direct one."""
+    arguments = None
+    if is_rabbitmq(settings.broker_url.get_secret_value()):
+        arguments = {
+            "x-queue-type": "quorum",
+            "x-delivery-limit": settings.delivery_limit,
+            "x-dead-letter-exchange": settings.dead_letter_queue,
+            "x-dead-letter-strategy": "at-least-once",
+            "x-overflow": "reject-publish",  # at-least-once needs it
+        }
+    return _task_queue(settings.ingest_queue, arguments)
+
+
+def periodic_queue(settings: ServiceSettings) -> Queue:
+    """Celery's queue of what runs each minute."""
+    return _task_queue(PERIODIC_QUEUE, _kept(settings.broker_url.get_secret_value()))
+
+
+def dead_letter_queue(settings: ServiceSettings) -> Queue:
+    """The queue of the dead letters, bound to a fanout: a letter of the broker's keeps its own routing key."""
+    return Queue(
+        settings.dead_letter_queue,
+        Exchange(settings.dead_letter_queue, type="fanout", durable=True),
+        durable=True,
+        queue_arguments=_kept(settings.broker_url.get_secret_value()),
+    )
+
+
+def celery_settings(settings: ServiceSettings) -> dict[str, Any]:
+    """Celery's settings, made of ours (docs/design.md says why each is as it is)."""
+    url = settings.broker_url.get_secret_value()
+    ingest = ingest_queue(settings)
+    return {
+        "broker_url": url,
+        "broker_transport_options": transport_options(url),
+        "broker_heartbeat": HEARTBEAT,
+        "broker_connection_max_retries": None,
+        "broker_connection_retry_on_startup": True,
+        "broker_native_delayed_delivery_queue_type": "quorum",
+        "control_queue_exclusive": False,
+        "task_queues": [ingest, periodic_queue(settings)],
+        "task_default_queue": ingest.name,
+        "task_default_queue_type": "quorum" if is_rabbitmq(url) else "classic",
+        "task_default_exchange": ingest.name,
+        "task_default_exchange_type": "topic",
+        "task_default_routing_key": ingest.name,
+        "task_create_missing_queues": False,
+        "task_routes": {
+            INGEST_TASK: {"queue": ingest.name},
+            QUEUE_LENGTHS_TASK: {"queue": PERIODIC_QUEUE},
+            ARCHIVE_HOLDINGS_TASK: {"queue": PERIODIC_QUEUE},
+        },
+        "task_acks_late": True,
+        "task_reject_on_worker_lost": True,
+        "task_acks_on_failure_or_timeout": False,
+        "task_acks_on_failure": False,
+        "task_acks_on_timeout": False,
+        "task_ignore_result": True,
+        "task_store_errors_even_if_ignored": False,
+        "task_serializer": "json",
+        "accept_content": ["json"],
+        "task_soft_time_limit": settings.soft_time_limit,
+        "task_time_limit": settings.hard_time_limit,
+        "worker_consumer": "ingester_app.consumer:RejectingConsumer",
+        "worker_detect_quorum_queues": True,
+        "worker_prefetch_multiplier": 1,
+        "worker_cancel_long_running_tasks_on_connection_loss": True,
+        "worker_hijack_root_logger": False,
+        "worker_redirect_stdouts": False,
+        "worker_soft_shutdown_timeout": settings.soft_shutdown_seconds,
+        "worker_send_task_events": True,
+        "task_send_sent_event": False,
+        "beat_schedule": {
+            QUEUE_LENGTHS_TASK: {"task": QUEUE_LENGTHS_TASK, "schedule": 60.0, "options": {"expires": 60}},
+            ARCHIVE_HOLDINGS_TASK: {
+                "task": ARCHIVE_HOLDINGS_TASK,
+                "schedule": crontab(minute="*/5"),
+                "options": {"expires": 300},
+            },
+        },
+    }
+
+
+def create_app(settings: ServiceSettings) -> Celery:
+    """The Celery app. It names tasks, and imports none."""
+    app = Celery("ingester", set_as_current=False)
+    app.conf.update(celery_settings(settings))
+    return app
+
+
+def fits_connection(settings: ServiceSettings) -> Connection:
+    """A connection, not yet open, to the broker of the FITS exchange."""
+    url = settings.fits_broker.get_secret_value()
+    return Connection(url, transport_options=transport_options(url), heartbeat=HEARTBEAT, connect_timeout=10)
+
+
+def celery_connection(settings: ServiceSettings) -> Connection:
+    """A connection, not yet open, to Celery's broker."""
+    url = settings.broker_url.get_secret_value()
+    return Connection(url, transport_options=transport_options(url), heartbeat=HEARTBEAT, connect_timeout=10)
+
+
+def declare_queues(connection: Connection, *queues: Queue) -> None:
+    """Declare queues, with their exchanges and bindings.
+
+    Raises BrokerDeploymentError if one is there with other arguments (RabbitMQ answers 406), or a connection error.
+    """
+    for queue in queues:
+        try:
+            with connection.channel() as channel:
+                queue(channel).declare()
+        except PreconditionFailed as error:
+            raise BrokerDeploymentError(
+                expected=f"queue or exchange {queue.name} to be new or as we declare it",
+                found=str(error),
+                hint="Stop what publishes to it, let it run empty with the old consumer, delete it, start again: "
+                "docs/operating.md, 'Coming from another ingester'",
+            ) from error
+
+
+def prepare_celery_broker(settings: ServiceSettings, stop_waiting: Callable[[], None] = lambda: None) -> None:
+    """Wait for Celery's broker, declare all its queues, and say what it cannot do.
+
+    `stop_waiting` is called each second while there is no broker, and may raise. Raises BrokerDeploymentError.
+    """
+    if not is_rabbitmq(settings.broker_url.get_secret_value()):
+        logger.warning("this broker has no quorum queues and no confirms: a killed process may lose frames")
+    with celery_connection(settings) as connection:
+        wait_for(connection, stop_waiting)
+        declare_queues(connection, dead_letter_queue(settings), ingest_queue(settings), periodic_queue(settings))
+
+
+def wait_for(connection: Connection, stop_waiting: Callable[[], None]) -> None:
+    """Connect, however long it takes."""
+
+    def away(error: Exception, interval: float) -> None:
+        logger.warning("no broker at %s, trying again in %d s: %s", connection.as_uri(), interval, error)
+
+    connection.ensure_connection(away, interval_start=1, interval_step=1, interval_max=5, callback=stop_waiting)
+
+
+def dispatch(
+    app: Celery, message: dict[str, Any], path: str, *, countdown: int | None = None, task_id: str | None = None
+) -> None:
+    """Publish a frame's message as an `ingest` task; returns when the broker has confirmed it.
+
+    It is mandatory: RabbitMQ confirms, and drops, what no queue is bound for. Raises kombu's OperationalError or a
+    connection error. The log and Flower see the basename, never the record.
+    """
+    app.send_task(
+        INGEST_TASK,
+        kwargs=message,
+        argsrepr=PurePath(path).name,
+        kwargsrepr="{}",
+        countdown=countdown,
+        task_id=task_id,
+        mandatory=True,
+        confirm_timeout=CONFIRM_TIMEOUT,
+    )
+
+
+def send_letter(app: Celery, queue: Queue, letter: DeadLetter) -> None:
+    """Publish a dead letter; returns when the broker has confirmed it.
+
+    Raises kombu's OperationalError or a connection error.
+    """
+    with app.producer_or_acquire() as producer:
+        producer.publish(
+            to_message(letter),
+            exchange=queue.exchange,
+            declare=[queue],
+            routing_key="",
+            serializer="json",
+            delivery_mode="persistent",
+            message_id=letter.id,
+            mandatory=True,
+            confirm_timeout=CONFIRM_TIMEOUT,
+            retry=True,
+            retry_policy={"max_retries": 1},
+        )
+
+
+def queue_state(connection: Connection, name: str) -> tuple[int, int]:
+    """How many messages wait in a queue, and how many consume from it; (0, 0) if there is no such queue.
+
+    Raises a connection error.
+    """
+    try:
+        with connection.channel() as channel:
+            answer = channel.queue_declare(queue=name, passive=True)
+            return int(answer.message_count), int(answer.consumer_count)
+    except connection.channel_errors:
+        return 0, 0
+
+
+def queue_length(connection: Connection, name: str) -> int:
+    """How many messages wait in a queue; 0 if there is no such queue.
+
+    Raises a connection error.
+    """
+    return queue_state(connection, name)[0]
+
+
+def _task_queue(name: str, arguments: dict[str, Any] | None) -> Queue:
+    return Queue(name, Exchange(name, type="topic", durable=True), routing_key=name, queue_arguments=arguments)
+
+
+def _kept(url: str) -> dict[str, Any] | None:
+    return {"x-queue-type": "quorum", "x-delivery-limit": NEVER} if is_rabbitmq(url) else None

@@ -1,0 +1,67 @@
+"""Is everything there that a frame needs on its road? One line a neighbour, for people and for health checks."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from celery import Celery
+
+from ingester_app.broker import celery_connection, fits_connection, queue_state
+from ingester_app.settings import ServiceSettings
+from lco_ingester.services import Services
+
+PING_SECONDS = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What one neighbour said: `well` or not, and the words for it."""
+
+    what: str
+    well: bool
+    words: str
+
+
+def findings(settings: ServiceSettings, app: Celery, services: Callable[[], Services]) -> Iterator[Finding]:
+    """Ask every neighbour once; none of them can make this raise."""
+    yield _asked("FITS broker", lambda: _names(settings))
+    yield _asked("Celery broker", lambda: _frames(settings))
+    yield _asked("workers", lambda: _workers(app))
+    yield _asked("S3", lambda: _store(services()))
+    yield _asked("Archive API", lambda: (True, f"{services().archive.holdings()} frames"))
+
+
+def _asked(what: str, ask: Callable[[], tuple[bool, str]]) -> Finding:
+    try:
+        well, words = ask()
+    except Exception as error:  # a health check tells what is wrong, and never fails of it
+        return Finding(what, False, " ".join(str(error).split()) or type(error).__name__)
+    return Finding(what, well, words)
+
+
+def _names(settings: ServiceSettings) -> tuple[bool, str]:
+    with _prompt(fits_connection(settings)) as connection:
+        waiting, listeners = queue_state(connection, settings.fits_queue)
+    return listeners > 0, f"{waiting} names waiting, {listeners} listeners"
+
+
+def _frames(settings: ServiceSettings) -> tuple[bool, str]:
+    with _prompt(celery_connection(settings)) as connection:
+        frames, workers = queue_state(connection, settings.ingest_queue)
+        letters, _ = queue_state(connection, settings.dead_letter_queue)
+    return workers > 0, f"{frames} frames waiting, {workers} workers, {letters} dead letters"
+
+
+def _prompt(connection: Any) -> Any:
+    """Connected within a second or two, or not at all."""
+    return connection.ensure_connection(max_retries=1, interval_start=0, timeout=PING_SECONDS)
+
+
+def _workers(app: Celery) -> tuple[bool, str]:
+    names = sorted(name for answer in app.control.ping(timeout=PING_SECONDS) for name in answer)
+    return bool(names), ", ".join(names) or "none answers"
+
+
+def _store(services: Services) -> tuple[bool, str]:
+    services.store.check()
+    return True, f"bucket {services.store.bucket} with versioning on"

@@ -1,0 +1,50 @@
+"""The body of a message on the FITS exchange: which file does it name? Pure."""
+
+import json
+from dataclasses import dataclass
+from pathlib import PurePath
+
+KEYS = ("path", "filename")
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A body that names no file, and why."""
+
+    reason: str
+
+
+def parse(body: bytes | str) -> str | Refused:
+    """The path that a body names: JSON `{"path": …}` or `{"filename": …}`, a JSON string, or the bare path."""
+    try:
+        text = body.decode() if isinstance(body, bytes) else body
+    except UnicodeDecodeError:
+        return Refused("the body is no UTF-8 text")
+    try:
+        content = json.loads(text)
+    except ValueError:
+        content = text  # a bare path is no JSON
+    if isinstance(content, dict):
+        content = next((content[key] for key in KEYS if key in content), None)
+        if content is None:
+            return Refused('the body is a JSON object with neither "path" nor "filename"')
+    return _path(content)
+
+
+def is_ignored(path: str, ignored_chars: tuple[str, ...]) -> bool:
+    """Whether the file's name holds one of the texts that mark files not to be archived."""
+    name = PurePath(path).name
+    return any(mark in name for mark in ignored_chars)
+
+
+def _path(content: object) -> str | Refused:
+    if not isinstance(content, str):
+        return Refused(f"the body holds a {type(content).__name__} where a path should be")
+    path = content.strip()
+    if not path:
+        return Refused("the body is empty")
+    if "\0" in path or "\n" in path or path[0] in "{[<":
+        return Refused("the body is no path")
+    if not PurePath(path).name:
+        return Refused("the path names no file")
+    return path

@@ -1,0 +1,77 @@
+#!/usr/bin/env bash
+# Starts the whole service on this machine: listener, worker, periodic worker, beat and Flower.
+set -euo pipefail
+cd "$(dirname "$0")"
+. ./setup.sh
+
+usage() {
+    cat <<'TEXT'
+usage: ./run_celery.sh                      start the service with the environment's settings (README, "Settings")
+       ./run_celery.sh --demo [FILE|DIR …]  see it work, with nothing else installed or running
+       ./run_celery.sh --demo --keep        the same, and leave it up to look around
+
+One Ctrl-C stops everything; when one of the processes dies all stop, and the exit code says so.
+
+  WORKER_CONCURRENCY   processes of the worker (default: one a core)
+  FLOWER_PORT          port of Flower on 127.0.0.1 (default: 5555)
+  PYTHON               the Python to use, 3.11 or later (default: the first that is found)
+  VENV                 the virtual environment to make and use (default: .venv)
+TEXT
+}
+
+case "${1:-}" in
+-h | --help)
+    usage
+    exit 0
+    ;;
+--demo)
+    shift
+    make_environment ".[service,demo]"
+    exec python -m ingester_app.demo "$@"
+    ;;
+?*)
+    usage >&2
+    exit 2
+    ;;
+esac
+
+make_environment ".[service]"
+# One clear line for wrong settings, in place of one from each process.
+python -c "import celeryconfig"
+queue="$(python -c 'import celeryconfig; print(celeryconfig.settings.ingest_queue)')"
+
+scratch="$(mktemp -d)"
+declare -A names=()
+
+start() {
+    local name="$1"
+    shift
+    "$@" &
+    names[$!]="$name"
+}
+
+stop_all() {
+    trap '' INT TERM
+    for pid in "${!names[@]}"; do kill -TERM "$pid" 2>/dev/null || true; done
+    for pid in "${!names[@]}"; do wait "$pid" 2>/dev/null || true; done
+    rm -rf "$scratch"
+}
+
+# Job control puts each process into a group of its own: a Ctrl-C comes to us alone, and to them once.
+set -m
+# On SIGTERM a worker finishes what it holds, and puts back what takes longer than SOFT_SHUTDOWN_SECONDS.
+export REMAP_SIGTERM=SIGQUIT
+trap 'echo "stopping" >&2; stop_all; exit 0' INT TERM
+
+start listener python listener.py
+start worker celery -A tasks worker -Q "$queue" -n ingest@%h -c "${WORKER_CONCURRENCY:-$(nproc)}" \
+    --without-gossip --without-mingle
+start "periodic worker" celery -A tasks worker -Q periodic -n periodic@%h -c 1 --without-gossip --without-mingle
+start beat celery -A tasks beat --schedule "$scratch/schedule" --pidfile=
+start Flower celery -A tasks flower --address=127.0.0.1 --port="${FLOWER_PORT:-5555}"
+
+code=0
+wait -n -p ended "${!names[@]}" || code=$?
+echo "${names[$ended]} ended with exit code $code: stopping everything" >&2
+stop_all
+exit "$((code == 0 ? 1 : code))"
