@@ -1,0 +1,1 @@
+"""The demo neighbours: an Archive API, an S3 store and sample frames, for trying out and for tests."""

@@ -1,0 +1,36 @@
+"""What the demo's archive keeps: frames and their versions, as plain values."""
+
+from dataclasses import dataclass
+from typing import Any
+
+
+class ClashError(Exception):
+    """A version's key or md5 is in the archive already; `found` names them, one dictionary a version."""
+
+    def __init__(self, found: list[dict[str, list[str]]]) -> None:
+        super().__init__(found)
+        self.found = found
+
+
+@dataclass(frozen=True)
+class Version:
+    """One stored file of a frame; `created` in seconds since 1970."""
+
+    id: int
+    key: str
+    md5: str
+    extension: str
+    created: float
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One archived frame, its versions newest first; `created` in seconds since 1970."""
+
+    id: int
+    basename: str
+    area: dict[str, Any] | None
+    fields: dict[str, Any]
+    headers: dict[str, Any]
+    created: float
+    versions: tuple[Version, ...]
