@@ -1,0 +1,190 @@
+"""The command as its users run it: one line out, one exit code (docs of the command: --help)."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from lco_ingester.cli import _parser, main
+from tests.library.scripted import Answer, closed_port, scripted
+from tests.library.synthetic import ABSENT, ROOT, image, write_frame
+from tests.support.servers import ArchiveServer
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a run of the command ended."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+Command = Callable[..., Ended]
+
+
+@pytest.fixture
+def process(neighbours: dict[str, str]) -> Command:
+    """Runs the command as a process, its environment pointing at the running neighbours, or as changed."""
+
+    def run(*arguments: object, **variables: str) -> Ended:
+        ended = subprocess.run(
+            [sys.executable, "-m", "lco_ingester.cli", *map(str, arguments)],
+            cwd=ROOT,
+            env={**os.environ, **variables},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        return Ended(ended.returncode, ended.stdout, ended.stderr)
+
+    return run
+
+
+@pytest.fixture
+def command(neighbours: dict[str, str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
+    """The same within this process, which saves a second each."""
+
+    def run(*arguments: object, **variables: str) -> Ended:
+        with monkeypatch.context() as patched:
+            for name, value in variables.items():
+                patched.setenv(name, value)
+            try:
+                code = main([str(argument) for argument in arguments])
+            except SystemExit as ended:
+                code = int(ended.code or 0)
+        return Ended(code, *capsys.readouterr())
+
+    return run
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return write_frame(tmp_path)
+
+
+def assert_failed(ended: Ended, *texts: str, stdout: str = "") -> None:
+    """Exit code 1 and exactly one line on stderr, with these texts in it."""
+    assert (ended.returncode, ended.stdout) == (1, stdout)
+    assert ended.stderr.count("\n") == 1
+    assert ended.stderr.endswith("\n")
+    for text in texts:
+        assert text in ended.stderr
+
+
+def test_a_frame_is_ingested_and_only_its_url_printed_then_it_is_archived_already(
+    process: Command, path: Path, archive: ArchiveServer
+) -> None:
+    first = process(path)
+    assert (first.returncode, first.stderr) == (0, "")
+    [frame] = [frame for frame in archive.frames() if frame["basename"] == path.stem]
+    assert first.stdout.partition("?")[0] == f"{frame['url'].partition('?')[0]}"
+    assert first.stdout.count("\n") == 1
+    again = process(path)
+    assert (again.returncode, again.stderr) == (0, "")
+    assert again.stdout == f"{path} is archived already\n"
+
+
+def test_a_check_tells_by_word_and_exit_code_whether_a_frame_is_archived(command: Command, path: Path) -> None:
+    assert command("--check-only", path) == Ended(1, "False\n", "")
+    command(path)
+    assert command("--check-only", path) == Ended(0, "True\n", "")
+
+
+def test_options_go_before_the_environment(process: Command, path: Path, archive: ArchiveServer) -> None:
+    wrong = {"API_ROOT": "http://127.0.0.1:1/", "AUTH_TOKEN": "wrong", "BUCKET": "nowhere"}
+    options = ("--api-root", archive.url, "--auth-token", archive.token, "--bucket", "frames")
+    with scripted(Answer(204, "")) as receiver:
+        ended = process(
+            *options,
+            "--process-name",
+            "by-hand",
+            path,
+            **wrong,
+            OPENTSDB_HOSTNAME="127.0.0.1",
+            OPENTSDB_PORT=receiver.url.rstrip("/").rpartition(":")[2],
+            SUBMIT_METRICS_ASYNCHRONOUSLY="True",
+        )
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert len(receiver.asked) == 6, "sent before the command ended, whatever the environment says"
+    assert all(b'"ingester_process_name": "by-hand"' in asked.body for asked in receiver.asked)
+
+
+def test_a_bad_frame_is_one_line_that_says_what_is_wrong(process: Command, tmp_path: Path) -> None:
+    path = write_frame(tmp_path, {"BLKUID": ABSENT})
+    assert_failed(process(path), str(path), "required keywords", "without BLKUID", "REQUIRED_HEADERS")
+
+
+def test_a_truncated_frame_is_one_line_that_says_how_much_is_missing(command: Command, tmp_path: Path) -> None:
+    content = image(pixels=60)
+    path = write_frame(tmp_path, content=content[:-2880])
+    assert_failed(command(path), str(path), str(len(content)), str(len(content) - 2880))
+
+
+def test_a_frame_that_the_archive_refuses_is_one_line_that_says_why(command: Command, tmp_path: Path) -> None:
+    path = write_frame(tmp_path, {"TELID": "too long"})
+    assert_failed(command(path), path.stem, "TELID", "no more than 4 characters")
+
+
+def test_a_file_that_is_no_file_is_one_line(command: Command, tmp_path: Path) -> None:
+    assert_failed(command(tmp_path / "gone.fits"), "gone.fits", "file")
+    assert_failed(command(tmp_path), str(tmp_path), "regular file")
+    os.mkfifo(tmp_path / "pipe.fits")
+    assert_failed(command(tmp_path / "pipe.fits"), "pipe.fits", "regular file")
+
+
+def test_neighbours_that_are_down_are_one_line_each(command: Command, path: Path) -> None:
+    down = f"http://127.0.0.1:{closed_port()}/"
+    assert_failed(command("--api-root", down, path), "Archive API", down, "Connection refused")
+    assert_failed(command(path, AWS_ENDPOINT_URL_S3=down), "S3", "EndpointConnectionError")
+    broker = f"amqp://user:hush-hush@127.0.0.1:{closed_port()}//"
+    announced = command(path, FITS_BROKER=broker)
+    assert_failed(announced, str(path), "archived (id", "not announced")
+    assert "hush" not in announced.stderr
+
+
+def test_a_wrong_token_is_one_line_and_not_shown(command: Command, path: Path) -> None:
+    for token in ("hush-hush", "hush-hush\n"):
+        ended = command("--auth-token", token, path)
+        assert_failed(ended, "Archive API access", "AUTH_TOKEN")
+        assert "hush" not in ended.stderr
+    assert "hush" not in command("--verbose", "--auth-token", "hush-hush", path).stderr
+
+
+def test_wrong_settings_are_one_line_with_all_of_them(command: Command, path: Path) -> None:
+    ended = command("--api-root", "archive.example", path, OPENTSDB_PORT="many")
+    assert_failed(ended, "API_ROOT", "OPENTSDB_PORT")
+    assert "many" not in ended.stderr
+
+
+def test_a_check_that_fails_is_one_line_and_false(command: Command, path: Path) -> None:
+    down = f"http://127.0.0.1:{closed_port()}/"
+    assert_failed(command("--check-only", "--api-root", down, path), "Archive API", stdout="False\n")
+
+
+@pytest.mark.parametrize("arguments", [(), ("a.fits", "b.fits"), ("--nonsense", "a.fits")])
+def test_wrong_arguments_are_one_line(command: Command, arguments: tuple[str, ...]) -> None:
+    assert_failed(command(*arguments), "lco_ingest_frame: ", "--help")
+
+
+def test_help_mentions_every_option_and_every_exit_code(command: Command) -> None:
+    ended = command("--help")
+    assert (ended.returncode, ended.stderr) == (0, "")
+    for action in _parser()._actions:
+        for name in action.option_strings or [str(action.metavar)]:
+            assert name in ended.stdout
+    for variable in ("API_ROOT", "AUTH_TOKEN", "BUCKET", "INGESTER_PROCESS_NAME"):
+        assert variable in ended.stdout
+    assert "exit codes:\n  0  archived" in ended.stdout
+    assert "\n  1  " in ended.stdout
+
+
+def test_verbose_keeps_the_url_alone_on_stdout(command: Command, path: Path) -> None:
+    ended = command("--verbose", path)
+    assert ended.returncode == 0
+    assert ended.stdout.count("\n") == 1

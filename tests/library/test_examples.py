@@ -1,0 +1,51 @@
+"""Real frames and the records that the observatory's released client posted for them."""
+
+import json
+import math
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lco_ingester.datafile import PathFile
+from lco_ingester.metrics import Metrics
+from lco_ingester.steps import read_frame, version_set
+from lco_ingester.store import describe_object
+from tests.library.synthetic import ROOT, rules
+
+EXAMPLES = ROOT.parent / "shared" / "spec" / "examples"
+FRAMES = sorted(path.with_suffix("") for path in EXAMPLES.glob("*.json"))
+
+pytestmark = pytest.mark.skipif(not FRAMES, reason="no example frames beside the repository (../shared/spec/examples)")
+
+
+def differences(expected: Any, found: Any, where: str = "") -> list[str]:
+    """Where two JSON values differ; numbers may by 1e-9 of their size."""
+    if isinstance(expected, dict) and isinstance(found, dict):
+        keys = sorted(expected.keys() | found.keys())
+        pairs = [(expected.get(key, "absent"), found.get(key, "absent"), f"{where}/{key}") for key in keys]
+    elif isinstance(expected, list) and isinstance(found, list) and len(expected) == len(found):
+        pairs = [
+            (one, other, f"{where}/{index}") for index, (one, other) in enumerate(zip(expected, found, strict=True))
+        ]
+    elif isinstance(expected, float) and type(found) in (int, float):
+        return [] if math.isclose(expected, found, rel_tol=1e-9) else [f"{where}: {expected} != {found}"]
+    else:
+        return [] if (type(expected), expected) == (type(found), found) else [f"{where}: {expected!r} != {found!r}"]
+    return [line for pair in pairs for line in differences(*pair)]
+
+
+@pytest.mark.parametrize("path", FRAMES, ids=lambda path: path.name)
+def test_an_example_frame_gives_its_record_and_its_s3_object(path: Path) -> None:
+    expected = json.loads(path.with_name(path.name + ".json").read_text())
+    validated = read_frame(PathFile(str(path)), rules(), Metrics.off())
+    stored = describe_object(validated.record, path.name, validated.extension, age=timedelta(days=3000))
+    assert differences(expected["record"], validated.record) == []
+    assert expected["version_set"] == version_set("<VersionId>", validated.md5, validated.extension)
+    assert expected["s3"] == {
+        "key": stored.key,
+        "ContentType": stored.content_type,
+        "ContentDisposition": stored.content_disposition,
+        "StorageClass": stored.storage_class,
+    }

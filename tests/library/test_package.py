@@ -1,0 +1,88 @@
+"""Spectrograph packages: which member describes them, and what of them can be broken (docs/record.md)."""
+
+import io
+import os
+
+import pytest
+
+from lco_ingester.exceptions import DoNotRetryError, PackageError, PackageMemberMissingError, TruncatedFrameError
+from lco_ingester.package import frame_inside
+from tests.library.synthetic import compressed, image, package
+
+NAME = "LCO2020A-001_1_ftn_20200102_0001.tar.gz"
+FIRST, SECOND = image({"OBJECT": "first"}), image({"OBJECT": "second"})
+GOOD = {"a/README": b"words", "a/a-e91.fits": FIRST, "a/picture.png": os.urandom(20000)}
+
+
+def frame_in(content: bytes) -> bytes:
+    with frame_inside(io.BytesIO(content), NAME) as member:
+        return member.read()
+
+
+@pytest.mark.parametrize("mode", ["w:gz", "w"])
+def test_the_frame_of_a_package_is_found_whether_it_is_gzipped_or_not(mode: str) -> None:
+    assert frame_in(package(GOOD, mode)) == FIRST
+
+
+@pytest.mark.parametrize("mark", ["e00.fits", "e90.fits", "e91.fits", "e91.fits.fz", "e90.fits.bak"])
+def test_a_member_whose_name_contains_a_mark_is_the_frame(mark: str) -> None:
+    assert frame_in(package({"a-b00.fits": SECOND, f"x/y-{mark}": FIRST})) == FIRST
+
+
+def test_the_first_in_the_packages_order_is_taken_and_not_in_that_of_the_marks() -> None:
+    assert frame_in(package({"z-e91.fits": FIRST, "a-e00.fits": SECOND})) == FIRST
+
+
+def test_directories_count_as_part_of_the_name_but_are_no_members() -> None:
+    assert frame_in(package({"a-e91.fits": None, "a-e91.fits/data": FIRST, "b-e00.fits": SECOND})) == FIRST
+
+
+def test_a_compressed_member_can_be_the_frame() -> None:
+    assert frame_in(package({"a-e91.fits.fz": compressed()})) == compressed()
+
+
+def test_the_member_can_be_sought_in() -> None:
+    with frame_inside(io.BytesIO(package(GOOD)), NAME) as member:
+        member.seek(80)
+        assert member.read(6) == FIRST[80:86]
+
+
+@pytest.mark.parametrize("members", [{}, {"README": b"words", "a-e10.fits": FIRST, "a-E91.FITS": FIRST}])
+def test_a_package_without_a_frame_is_refused(members: dict[str, bytes]) -> None:
+    with pytest.raises(PackageMemberMissingError, match=r"e91\.fits") as raised:
+        frame_in(package(members))
+    assert isinstance(raised.value, DoNotRetryError)
+
+
+@pytest.mark.parametrize("mode", ["w:gz", "w"])
+@pytest.mark.parametrize("left", [0.1, 0.5, 0.9])
+def test_a_cut_package_is_worth_another_try(mode: str, left: float) -> None:
+    whole = package(GOOD, mode)
+    contents_end = whole.rstrip(b"\0")  # a plain tar ends with some KB of zeros, which nobody misses
+    with pytest.raises(TruncatedFrameError):
+        frame_in(whole[: int(len(contents_end) * left)])
+
+
+def test_a_package_that_lacks_only_gzips_last_bytes_is_truncated() -> None:
+    with pytest.raises(TruncatedFrameError):
+        frame_in(package(GOOD)[:-1])
+
+
+def test_an_empty_package_file_is_truncated() -> None:
+    with pytest.raises(TruncatedFrameError):
+        frame_in(b"")
+
+
+def test_a_damaged_package_is_refused() -> None:
+    damaged = bytearray(package(GOOD))
+    for offset in range(len(damaged) // 2, len(damaged) // 2 + 40):
+        damaged[offset] ^= 255
+    with pytest.raises(PackageError):
+        frame_in(bytes(damaged))
+
+
+@pytest.mark.parametrize("content", [b"no package at all" * 1000, FIRST, b"\x1f\x8b" + b"x" * 500])
+def test_what_is_no_package_is_refused(content: bytes) -> None:
+    with pytest.raises(PackageError) as raised:
+        frame_in(content)
+    assert isinstance(raised.value, DoNotRetryError)

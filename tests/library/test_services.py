@@ -1,0 +1,70 @@
+"""The neighbours of a process are opened once, and anew after a fork."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from lco_ingester.exceptions import BrokerDeploymentError, StoreDeploymentError
+from lco_ingester.metrics import Metrics
+from lco_ingester.services import Services, close_services, open_services
+from lco_ingester.settings import Settings, load_settings
+
+
+@pytest.fixture(autouse=True)
+def _closed() -> Iterator[None]:
+    close_services()
+    yield
+    close_services()
+
+
+def settings(**changes: Any) -> Settings:
+    credentials = {"aws_access_key_id": "demo", "aws_secret_access_key": "demo"}
+    return load_settings(Settings, **{**credentials, **changes})
+
+
+def test_the_same_settings_give_the_same_services() -> None:
+    assert open_services(settings()) is open_services(settings())
+    assert open_services(settings()) is not open_services(settings(bucket="another"))
+
+
+def test_closed_services_are_opened_anew() -> None:
+    before = open_services(settings())
+    close_services()
+    assert open_services(settings()) is not before
+
+
+def test_nothing_is_announced_if_it_is_turned_off() -> None:
+    assert open_services(settings()).publisher is not None
+    assert open_services(settings(postprocess_files=False)).publisher is None
+
+
+def test_something_can_be_put_before_the_services_once() -> None:
+    guarded: list[Services] = []
+
+    def guard(services: Services) -> Services:
+        guarded.append(services)
+        return replace(services, metrics=Metrics.off())
+
+    first = open_services(settings(), guard)
+    assert open_services(settings(), guard) is first
+    assert len(guarded) == 1
+    assert first.metrics is not guarded[0].metrics
+
+
+def test_a_forked_child_opens_its_own() -> None:
+    parents = open_services(settings())
+    child = os.fork()
+    if child == 0:
+        os._exit(0 if open_services(settings()) is not parents else 1)
+    assert os.waitpid(child, 0)[1] == 0
+    assert open_services(settings()) is parents
+
+
+def test_settings_that_cannot_be_used_are_troubles_of_the_deployment() -> None:
+    with pytest.raises(StoreDeploymentError, match="endpoint"):
+        open_services(settings(aws_endpoint_url_s3="nonsense"))
+    with pytest.raises(BrokerDeploymentError):
+        open_services(settings(fits_broker="nonsense://localhost"))

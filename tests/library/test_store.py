@@ -1,0 +1,494 @@
+"""S3: keys, headers, verified puts, and what every error of boto3 becomes."""
+
+import base64
+import hashlib
+import inspect
+import io
+import string
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from botocore import exceptions as boto
+
+from lco_ingester.datafile import ExactReader
+from lco_ingester.exceptions import (
+    BackoffRetryError,
+    BucketNotVersionedError,
+    DoNotRetryError,
+    FileChangedError,
+    FileTooLargeError,
+    HeaderValueError,
+    IngesterError,
+    StoreDeploymentError,
+    StoreRefusedError,
+    StoreUnavailableError,
+)
+from lco_ingester.store import LARGEST_PUT, Store, StoredObject, StoredVersion, describe_object, open_store
+from tests.library.scripted import Answer, Scripted, closed_port, scripted
+from tests.library.synthetic import CARDS
+from tests.support.servers import S3Server, running_s3
+
+CONTENT = b"the bytes of a frame" * 100
+STORED = Answer(headers={"x-amz-version-id": "v1"})
+MD5 = hashlib.md5(CONTENT).hexdigest()
+TARGET = StoredObject(
+    "coj/fa12/20200101/raw/a-e00.fits", "image/fits", "attachment; filename=a-e00.fits", "STANDARD_IA"
+)
+
+
+def store_at(url: str, bucket: str = "frames", **options: Any) -> Store:
+    credentials = {"access_key_id": "demo", "secret_access_key": "demo-secret", "region": "us-east-1"}
+    return open_store(bucket, endpoint_url=url, **{**credentials, **options})
+
+
+def put(store: Store, content: bytes = CONTENT, target: StoredObject = TARGET, **changes: Any) -> str:
+    told: dict[str, Any] = {"size": len(content), "md5": hashlib.md5(content).hexdigest(), **changes}
+    return store.put(ExactReader(io.BytesIO(content), told["size"], "a-e00.fits"), target=target, **told)
+
+
+@pytest.fixture(scope="module")
+def opened(s3_server: S3Server) -> Store:
+    return store_at(s3_server.url, s3_server.bucket)
+
+
+@pytest.fixture
+def store(opened: Store, s3: S3Server) -> Store:
+    """The running S3 store, healthy again after the test."""
+    return opened
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Scripted]:
+    """A server to be told what to answer."""
+    with scripted(Answer()) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def scripted_store(server: Scripted) -> Store:
+    return store_at(server.url)
+
+
+# Keys and headers
+
+
+def described(name: str = "a-e00.fits", extension: str = ".fits", age_days: int = 1, **changes: Any) -> StoredObject:
+    return describe_object({**CARDS, **changes}, name, extension, timedelta(days=age_days))
+
+
+@pytest.mark.parametrize(
+    ("level", "folder"),
+    [(0, "raw"), ("0", "raw"), ("00", "raw"), (91, "processed"), ("91", "processed"), ("", "processed")],
+)
+def test_the_key_names_site_instrument_day_level_and_file(level: Any, folder: str) -> None:
+    assert described(RLEVEL=level).key == f"coj/fa12/20200101/{folder}/a-e00.fits"
+
+
+@pytest.mark.parametrize(
+    ("name", "cards"),
+    [
+        ("a.fits", {"OBSTYPE": "BPM"}),
+        ("a.fits", {"EXTNAME": "BPM"}),
+        ("bpm-a.fits", {}),
+        ("bpm_a.fits.fz", {}),
+        ("a-bpm.fits", {}),
+        ("a_bpm.fits", {}),
+        ("a-bpm-b.fits", {}),
+        ("a_bpm-b.fits", {"RLEVEL": 91}),
+    ],
+)
+def test_a_bad_pixel_mask_has_a_place_of_its_own(name: str, cards: dict[str, Any]) -> None:
+    assert described(name, **cards).key == f"coj/fa12/bpm/{name}"
+
+
+@pytest.mark.parametrize("name", ["abpm.fits", "a-bpmx.fits", "a.bpm-b.fits", "BPM-a.fits", "bpm.fits"])
+def test_a_name_that_only_resembles_a_mask_is_none(name: str) -> None:
+    assert described(name).key == f"coj/fa12/20200101/raw/{name}"
+
+
+@pytest.mark.parametrize("keyword", ["SITEID", "INSTRUME", "DAY-OBS"])
+@pytest.mark.parametrize("value", ["", None])
+def test_a_key_cannot_be_made_without_its_parts(keyword: str, value: Any) -> None:
+    with pytest.raises(HeaderValueError) as raised:
+        described(**{keyword: value})
+    assert raised.value.check == keyword
+
+
+@pytest.mark.parametrize(
+    ("extension", "content_type"),
+    [
+        (".fits", "image/fits"),
+        (".fits.fz", "image/fits"),
+        (".tar.gz", "application/x-tar"),
+        (".tar", "application/x-tar"),
+        (".fits.gz", None),
+        (".pdf", None),
+        ("", None),
+    ],
+)
+def test_the_content_type_goes_by_the_extension(extension: str, content_type: str | None) -> None:
+    assert described(f"a{extension}", extension).content_type == content_type
+
+
+def test_the_disposition_names_the_file() -> None:
+    assert described("a-e00.fits.fz").content_disposition == "attachment; filename=a-e00.fits.fz"
+
+
+@pytest.mark.parametrize(
+    ("days", "storage_class"), [(0, "STANDARD"), (60, "STANDARD"), (61, "STANDARD_IA"), (-3, "STANDARD")]
+)
+def test_the_storage_class_goes_by_the_age(days: int, storage_class: str) -> None:
+    assert described(age_days=days).storage_class == storage_class
+
+
+# Puts
+
+
+def test_an_object_is_stored_with_all_its_headers(store: Store, s3: S3Server) -> None:
+    version_id = put(store)
+    found = s3.client().get_object(Bucket=s3.bucket, Key=TARGET.key)
+    assert found["Body"].read() == CONTENT
+    assert {
+        name: found[name] for name in ("VersionId", "ContentType", "ContentDisposition", "StorageClass", "Metadata")
+    } == {
+        "VersionId": version_id,
+        "ContentType": "image/fits",
+        "ContentDisposition": "attachment; filename=a-e00.fits",
+        "StorageClass": "STANDARD_IA",
+        "Metadata": {"md5": MD5},
+    }
+
+
+def test_no_content_type_is_sent_for_an_unknown_extension(server: Scripted, scripted_store: Store) -> None:
+    server.tell(STORED)
+    put(scripted_store, target=StoredObject("k", None, "attachment; filename=k", "STANDARD"))
+    assert server.asked[0].headers.get("content-type", "") == ""
+
+
+def test_bytes_go_under_their_md5_and_only_they(server: Scripted, scripted_store: Store) -> None:
+    server.tell(STORED)
+    assert put(scripted_store) == "v1"
+    [asked] = server.asked
+    assert base64.b64decode(asked.headers["content-md5"]).hex() == MD5
+    assert asked.body == CONTENT
+
+
+def test_an_empty_object_can_be_put(store: Store) -> None:
+    assert put(store, b"")
+
+
+@pytest.mark.parametrize("name", ["kä.fits", "a b+c%20.fits", "q'?x#y.fits"])
+def test_names_with_odd_characters_are_stored_under_themselves(store: Store, name: str) -> None:
+    target = StoredObject(f"coj/{name}", None, f"attachment; filename={name}", "STANDARD")
+    version_id = put(store, target=target)
+    assert store.current_version(target.key) == StoredVersion(version_id, MD5, len(CONTENT))
+
+
+def test_other_bytes_than_those_that_were_read_are_refused(store: Store) -> None:
+    with pytest.raises(FileChangedError, match="BadDigest"):
+        put(store, md5=hashlib.md5(b"others").hexdigest())
+
+
+def test_a_file_that_shrinks_during_the_put_is_noticed(store: Store) -> None:
+    with pytest.raises(FileChangedError, match="its end after"):
+        put(store, size=len(CONTENT) + 1)
+
+
+def test_a_file_too_large_for_one_put_is_refused_before_it_is_sent() -> None:
+    with pytest.raises(FileTooLargeError):
+        put(store_at(f"http://127.0.0.1:{closed_port()}"), size=LARGEST_PUT + 1)
+
+
+def test_a_bucket_without_versioning_is_refused_with_the_command_that_turns_it_on() -> None:
+    with running_s3(versioned=False) as server, pytest.raises(BucketNotVersionedError) as raised:
+        put(store_at(server.url))
+    assert "put-bucket-versioning --bucket frames --versioning-configuration Status=Enabled" in str(raised.value)
+    assert isinstance(raised.value, DoNotRetryError)
+
+
+def test_the_version_null_of_a_suspended_bucket_is_none(server: Scripted, scripted_store: Store) -> None:
+    server.tell(Answer(headers={"x-amz-version-id": "null"}))
+    assert scripted_store.current_version("k") is None
+    with pytest.raises(BucketNotVersionedError):
+        put(scripted_store)
+
+
+def test_a_missing_bucket_is_a_trouble_of_the_deployment(s3: S3Server) -> None:
+    with pytest.raises(StoreDeploymentError, match="NoSuchBucket from bucket nowhere"):
+        put(store_at(s3.url, "nowhere"))
+
+
+def test_a_store_that_is_down_is_worth_a_later_try() -> None:
+    with pytest.raises(StoreUnavailableError) as raised:
+        put(store_at(f"http://127.0.0.1:{closed_port()}"))
+    assert isinstance(raised.value, BackoffRetryError)
+
+
+@pytest.mark.parametrize("url", ["nonsense", "http://", "http://localhost:99999"])
+def test_an_endpoint_that_is_no_url_is_a_trouble_of_the_deployment(url: str) -> None:
+    with pytest.raises(StoreDeploymentError):
+        put(store_at(url))
+
+
+def test_a_bucket_that_cannot_be_one_is_a_trouble_of_the_deployment(s3: S3Server) -> None:
+    with pytest.raises(StoreDeploymentError, match="Invalid bucket name"):
+        put(store_at(s3.url, "no bucket/"))
+
+
+def test_no_credentials_at_all_are_a_trouble_of_the_deployment(s3: S3Server) -> None:
+    with pytest.raises(StoreDeploymentError, match="NoCredentialsError"):
+        put(store_at(s3.url, access_key_id=None, secret_access_key=None))
+
+
+def test_a_credential_that_cannot_be_sent_is_named_but_not_shown(s3: S3Server) -> None:
+    with pytest.raises(StoreDeploymentError) as raised:
+        put(store_at(s3.url, s3.bucket, session_token="hush\nhush"))
+    assert "hush" not in str(raised.value)
+    assert raised.value.__suppress_context__
+
+
+def test_a_file_name_that_cannot_be_sent_is_the_frames_own_trouble(store: Store) -> None:
+    with pytest.raises(StoreRefusedError, match="file name"):
+        put(store, target=StoredObject("coj/a\nb.fits", None, "attachment; filename=a\nb.fits", "STANDARD"))
+
+
+@pytest.mark.parametrize(
+    ("kind", "options"), [("error", {"status": 503}), ("error", {"status": 500}), ("down", {}), ("drop_answer", {})]
+)
+def test_a_put_that_fails_is_not_repeated_here(store: Store, s3: S3Server, kind: str, options: dict[str, Any]) -> None:
+    s3.faults(kind=kind, method="PUT", **options)
+    with pytest.raises(StoreUnavailableError):
+        put(store)
+    assert s3.fault_state()["requests"] == 1
+    s3.clear_faults()
+    assert put(store)
+
+
+def test_a_store_without_the_storage_class_gets_the_object_without_one(
+    server: Scripted, caplog: pytest.LogCaptureFixture
+) -> None:
+    refusal = Answer(400, "<Error><Code>InvalidStorageClass</Code><Message>no</Message></Error>")
+    server.tell(refusal, STORED)
+    store = store_at(server.url)
+    assert [put(store), put(store)] == ["v1", "v1"]
+    assert [asked.headers.get("x-amz-storage-class") for asked in server.asked] == ["STANDARD_IA", None, None]
+    assert [asked.body for asked in server.asked] == [CONTENT] * 3
+    assert "no storage class STANDARD_IA here" in caplog.text
+
+
+# What a key holds
+
+
+def test_the_current_version_is_the_last_put(store: Store) -> None:
+    target = StoredObject("coj/twice.fits", None, "", "STANDARD")
+    put(store, target=target)
+    version_id = put(store, b"newer", target)
+    assert store.current_version(target.key) == StoredVersion(version_id, hashlib.md5(b"newer").hexdigest(), 5)
+
+
+def test_an_object_that_others_put_has_no_md5(store: Store, s3: S3Server) -> None:
+    answer = s3.client().put_object(Bucket=s3.bucket, Key="coj/others.fits", Body=b"theirs")
+    assert store.current_version("coj/others.fits") == StoredVersion(answer["VersionId"], None, 6)
+
+
+def test_a_key_without_an_object_holds_nothing(store: Store) -> None:
+    assert store.current_version("coj/none.fits") is None
+
+
+@pytest.mark.parametrize("status", [403, 404])
+def test_whoever_may_not_ask_learns_nothing(server: Scripted, scripted_store: Store, status: int) -> None:
+    server.tell(Answer(status))
+    assert scripted_store.current_version("k") is None
+
+
+@pytest.mark.parametrize(
+    ("status", "error"), [(500, StoreUnavailableError), (503, StoreUnavailableError), (401, StoreDeploymentError)]
+)
+def test_a_look_that_fails_is_an_error(
+    server: Scripted, scripted_store: Store, status: int, error: type[IngesterError]
+) -> None:
+    server.tell(Answer(status))
+    with pytest.raises(error):
+        scripted_store.current_version("k")
+
+
+# Is the bucket fit for use?
+
+
+def test_a_bucket_with_versioning_is_fit_for_use(store: Store) -> None:
+    store.check()
+
+
+def test_a_bucket_without_versioning_is_not_fit(server: Scripted, scripted_store: Store) -> None:
+    for status in ("", "<Status>Suspended</Status>"):
+        server.tell(Answer(200, f"<VersioningConfiguration>{status}</VersioningConfiguration>"))
+        with pytest.raises(BucketNotVersionedError, match="put-bucket-versioning --bucket frames"):
+            scripted_store.check()
+
+
+def test_a_bucket_that_is_not_there_is_not_fit(s3: S3Server) -> None:
+    with pytest.raises(StoreDeploymentError, match="NoSuchBucket"):
+        store_at(s3.url, "nowhere").check()
+
+
+# Answers of the store
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "error"),
+    [
+        (400, "BadDigest", FileChangedError),
+        (400, "EntityTooLarge", FileTooLargeError),
+        (403, "AccessDenied", StoreDeploymentError),
+        (403, "InvalidAccessKeyId", StoreDeploymentError),
+        (403, "SignatureDoesNotMatch", StoreDeploymentError),
+        (403, "RequestTimeTooSkewed", StoreDeploymentError),
+        (400, "ExpiredToken", StoreDeploymentError),
+        (400, "AuthorizationHeaderMalformed", StoreDeploymentError),
+        (404, "NoSuchBucket", StoreDeploymentError),
+        (403, "QuotaExceeded", StoreDeploymentError),
+        (503, "SlowDown", StoreUnavailableError),
+        (429, "TooManyRequests", StoreUnavailableError),
+        (400, "RequestTimeout", StoreUnavailableError),
+        (409, "OperationAborted", StoreUnavailableError),
+        (500, "InternalError", StoreUnavailableError),
+        (502, "", StoreUnavailableError),
+        (400, "KeyTooLongError", StoreRefusedError),
+        (400, "InvalidArgument", StoreRefusedError),
+        (411, "MissingContentLength", StoreRefusedError),
+    ],
+)
+def test_an_answer_of_the_store_becomes_the_error_it_means(
+    server: Scripted, scripted_store: Store, status: int, code: str, error: type[IngesterError]
+) -> None:
+    server.tell(Answer(status, f"<Error><Code>{code}</Code><Message>so</Message></Error>"))
+    with pytest.raises(error) as raised:
+        put(scripted_store)
+    assert type(raised.value) is error
+    assert raised.value.frame == TARGET.key
+    assert len(server.asked) == 1
+
+
+def test_a_bucket_of_another_region_is_a_trouble_of_the_deployment() -> None:
+    answer: Any = {"Error": {"Code": "PermanentRedirect"}, "ResponseMetadata": {"HTTPStatusCode": 301}}
+    with pytest.raises(StoreDeploymentError):
+        put(Store(Failing(boto.ClientError(answer, "PutObject")), "frames"))
+
+
+def test_the_store_may_say_how_long_to_wait(server: Scripted, scripted_store: Store) -> None:
+    server.tell(Answer(503, "<Error><Code>SlowDown</Code></Error>", {"Retry-After": "120"}))
+    with pytest.raises(StoreUnavailableError) as raised:
+        put(scripted_store)
+    assert raised.value.retry_after == 120
+
+
+# Errors of boto3 itself
+
+SERVER = {
+    "HTTPClientError", "ConnectionError", "EndpointConnectionError", "SSLError", "ConnectionClosedError",
+    "ReadTimeoutError", "ConnectTimeoutError", "ProxyConnectionError", "ResponseStreamingError", "IncompleteReadError",
+    "ChecksumError", "FlexibleChecksumError", "MetadataRetrievalError",
+}  # fmt: skip
+DEPLOYMENT = {
+    # credentials
+    "NoCredentialsError", "PartialCredentialsError", "CredentialRetrievalError", "UnknownCredentialError",
+    "NoAuthTokenError", "TokenRetrievalError", "UnknownTokenProviderError", "SSOError", "SSOTokenLoadError",
+    "UnauthorizedSSOTokenError", "LoginError", "LoginRefreshRequired", "LoginInsufficientPermissions",
+    "LoginTokenLoadError", "LoginAuthorizationCodeError", "RefreshWithMFAUnsupportedError",
+    "InvalidIMDSEndpointError", "InvalidIMDSEndpointModeError", "InfiniteLoopConfigError",
+    # AWS variables and files
+    "ProfileNotFound", "ConfigNotFound", "ConfigParseError", "InvalidConfigError", "InvalidProxiesConfigError",
+    "InvalidDefaultsMode", "InvalidChecksumConfigError", "InvalidRetryConfigurationError",
+    "InvalidMaxRetryAttemptsError", "InvalidRetryModeError", "InvalidS3UsEast1RegionalEndpointConfigError",
+    "InvalidSTSRegionalEndpointsConfigError", "InvalidEndpointDiscoveryConfigurationError",
+    "InvalidEndpointConfigurationError", "InvalidS3AddressingStyleError", "UnsupportedS3ConfigurationError",
+    "UnsupportedSignatureVersionError", "UnknownSignatureVersionError",
+    # region, endpoint, bucket
+    "NoRegionError", "InvalidRegionError", "UnknownRegionError", "ServiceNotInRegionError", "UnknownEndpointError",
+    "UnknownFIPSEndpointError", "EndpointVariantError", "BaseEndpointResolverError", "EndpointProviderError",
+    "EndpointResolutionError", "UnknownEndpointResolutionBuiltInName", "InvalidHostLabelError", "InvalidDNSNameError",
+    "ParamValidationError", "UnsupportedS3ArnError", "UnsupportedS3AccesspointConfigurationError",
+    "UnsupportedOutpostResourceError",
+    # how botocore was installed
+    "MissingDependencyException", "MD5UnavailableError", "DataNotFoundError", "UnknownServiceError",
+    "ApiVersionNotFoundError", "UnsupportedServiceProtocolsError", "UnknownServiceStyle",
+}  # fmt: skip
+REASONS = {
+    "BotoCoreError": "the base",
+    "ClientError": "an answer of the store: sorted by its code and status, above",
+    "EventStreamError": "a ClientError of calls that answer with a stream of events; we make none",
+    "UnsupportedTLSVersionWarning": "a warning",
+    "ImminentRemovalWarning": "a warning",
+    "ValidationError": "base of wrong parameters: its leaves are ParamValidationError or of other callers",
+    "MissingParametersError": "raised by botocore's own helpers for calls that we do not make",
+    "UnknownKeyError": "wrong parameters in botocore's own configuration",
+    "RangeError": "wrong parameters in botocore's own configuration",
+    "UnknownParameterError": "raised by the command-line client",
+    "AliasConflictParameterError": "raised for aliased parameters, which these calls do not have",
+    "PaginationError": "we do not page",
+    "OperationNotPageableError": "we do not page",
+    "WaiterError": "we do not wait",
+    "WaiterConfigError": "we do not wait",
+    "InvalidExpressionError": "raised for JMESPath in paginators and waiters",
+    "UnknownClientMethodError": "raised for presigned URLs",
+    "UnseekableStreamError": "our stream can seek",
+    "AwsChunkedWrapperError": "our stream can seek and gives bytes",
+    "UnsupportedS3ControlArnError": "S3 Control is another service",
+    "UnsupportedS3ControlConfigurationError": "S3 Control is another service",
+    "CapacityNotAvailableError": "raised inside botocore's retry quota; retries are off",
+    "UndefinedModelAttributeError": "a fault in botocore's own model of S3",
+    "MissingServiceIdError": "a fault in botocore's own model of S3",
+    "StubResponseError": "botocore's stubber, a test's tool",
+    "StubAssertionError": "botocore's stubber, a test's tool",
+    "UnStubbedResponseError": "botocore's stubber, a test's tool",
+}
+
+
+class Failing:
+    """In place of boto3's client: raises."""
+
+    def __init__(self, error: Exception) -> None:
+        self._error = error
+
+    def put_object(self, **_: Any) -> dict[str, Any]:
+        raise self._error
+
+    head_object = get_bucket_versioning = put_object
+
+
+def botocore_errors() -> Iterator[type[Exception]]:
+    for each in vars(boto).values():
+        if inspect.isclass(each) and issubclass(each, Exception) and each.__module__ == boto.__name__:
+            yield each
+
+
+def made(error: type[Exception]) -> Exception:
+    """An instance with all the fields that its text wants."""
+    fields = [name for _, name, _, _ in string.Formatter().parse(error.fmt) if name]  # type: ignore[attr-defined]
+    return error(**dict.fromkeys(fields, "something"))
+
+
+def test_every_error_of_botocore_is_accounted_for() -> None:
+    names = {each.__name__ for each in botocore_errors()}
+    assert names - SERVER - DEPLOYMENT - REASONS.keys() == set(), "new in this release of botocore?"
+    assert len(SERVER) + len(DEPLOYMENT) + len(REASONS) == len(SERVER | DEPLOYMENT | REASONS.keys())
+
+
+@pytest.mark.parametrize("error", [each for each in botocore_errors() if each.__name__ in SERVER | DEPLOYMENT])
+def test_every_error_of_botocore_becomes_one_of_ours(error: type[Exception]) -> None:
+    store = Store(Failing(made(error)), "frames")
+    expected = StoreUnavailableError if error.__name__ in SERVER else StoreDeploymentError
+    for call in (lambda: put(store), lambda: store.current_version("k")):
+        with pytest.raises(expected) as raised:
+            call()
+        assert type(raised.value) is expected
+        assert error.__name__ in raised.value.found
+
+
+def test_an_error_of_the_stream_comes_out_as_it_is() -> None:
+    changed = FileChangedError("it shrank")
+    with pytest.raises(FileChangedError) as raised:
+        put(Store(Failing(boto.HTTPClientError(error=changed)), "frames"))
+    assert raised.value is changed

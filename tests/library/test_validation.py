@@ -1,0 +1,181 @@
+"""Whole, cut, damaged and foreign files."""
+
+import gzip
+import io
+import json
+import logging
+import os
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+import pytest
+from astropy.io import fits
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lco_ingester.exceptions import DoNotRetryError, IngesterError, NotFitsError, RetryError, TruncatedFrameError
+from lco_ingester.validation import BLOCK, read_headers
+from tests.library.synthetic import compressed, fits_bytes, header, image, record_of_file
+
+ONE_IMAGE = image(pixels=60)
+SEVERAL = fits_bytes(
+    fits.PrimaryHDU(np.zeros((60, 60)), header()),
+    fits.ImageHDU(np.zeros((60, 60)), name="ERR"),
+    fits.ImageHDU(np.zeros((60, 60)), name="BPM"),
+)
+
+
+def names(content: bytes) -> list[str]:
+    return [each.get("EXTNAME", "") for each in read_headers(io.BytesIO(content), "a-e00.fits")]
+
+
+def where(number: int) -> tuple[int, int, int]:
+    """Where HDU `number` of SEVERAL begins, where its data do, and where it ends."""
+    found = fits.open(io.BytesIO(SEVERAL))[number].fileinfo()
+    return found["hdrLoc"], found["datLoc"], found["datLoc"] + found["datSpan"]
+
+
+def test_a_whole_file_gives_the_header_of_every_hdu() -> None:
+    assert names(SEVERAL) == ["", "ERR", "BPM"]
+    assert names(image()) == [""], "a header alone is a whole file"
+    assert len(names(compressed())) == 2
+
+
+@pytest.mark.parametrize("missing", [1, 100, BLOCK, 2 * BLOCK])
+def test_a_truncated_frame_is_worth_another_try(missing: int) -> None:
+    with pytest.raises(TruncatedFrameError) as raised:
+        names(ONE_IMAGE[:-missing])
+    assert isinstance(raised.value, RetryError)
+    assert raised.value.found == str(len(ONE_IMAGE) - missing)
+    assert str(len(ONE_IMAGE)) in raised.value.expected
+
+
+@pytest.mark.parametrize("size", [0, 1, 8, 80, BLOCK - 1])
+def test_a_file_shorter_than_a_block_is_truncated(size: int) -> None:
+    with pytest.raises(TruncatedFrameError):
+        names(ONE_IMAGE[:size])
+
+
+def test_a_header_without_its_end_is_truncated() -> None:
+    many = image({f"KEY{number}": number for number in range(100)})
+    assert len(many) > 2 * BLOCK
+    with pytest.raises(TruncatedFrameError, match="END"):
+        names(many[:BLOCK])
+    with pytest.raises(TruncatedFrameError):
+        names(many[: 2 * BLOCK - 100])
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_a_file_cut_in_the_data_of_any_hdu_is_truncated(number: int) -> None:
+    _, data, end = where(number)
+    for size in (data, data + 1, end - BLOCK, end - 1):
+        with pytest.raises(TruncatedFrameError):
+            names(SEVERAL[:size])
+
+
+@pytest.mark.parametrize("more", [8, 80, BLOCK - 1])
+def test_a_file_cut_in_the_header_of_a_later_hdu_is_truncated(more: int) -> None:
+    begin, _, _ = where(2)
+    with pytest.raises(TruncatedFrameError, match="HDU 2"):
+        names(SEVERAL[: begin + more])
+
+
+def test_a_file_cut_between_two_hdus_is_a_whole_file_by_all_that_can_be_seen() -> None:
+    begin, _, _ = where(2)
+    assert names(SEVERAL[:begin]) == ["", "ERR"]
+
+
+def test_a_cut_compressed_frame_is_truncated() -> None:
+    with pytest.raises(TruncatedFrameError):
+        names(compressed()[:-BLOCK])
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"\x89PNG\r\n\x1a\n" + b"x" * BLOCK, b"SIMPLE" + b"x" * BLOCK, b"\0" * BLOCK, b"<html>", ONE_IMAGE[1:]],
+    ids=["PNG", "almost", "zeros", "HTML", "shifted"],
+)
+def test_what_does_not_begin_as_fits_is_refused(content: bytes) -> None:
+    with pytest.raises(NotFitsError, match="SIMPLE") as raised:
+        names(content)
+    assert isinstance(raised.value, DoNotRetryError)
+
+
+@pytest.mark.parametrize("value", [b"F", b"7", b" "])
+def test_a_file_that_does_not_claim_to_be_standard_fits_is_refused(value: bytes) -> None:
+    claim = b"SIMPLE  =                    "
+    with pytest.raises(NotFitsError):
+        names(ONE_IMAGE.replace(claim + b"T", claim + value))
+
+
+def test_a_damaged_header_of_a_later_hdu_is_refused() -> None:
+    begin, _, _ = where(1)
+    damaged = bytearray(SEVERAL)
+    damaged[begin + 10] = 0
+    with pytest.raises(NotFitsError, match="HDU 1"):
+        names(bytes(damaged))
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize(("keyword", "value"), [("GCOUNT", "-1"), ("NAXIS1", "-60")])
+def test_sizes_that_lead_backwards_are_refused_and_not_followed_for_ever(keyword: str, value: str) -> None:
+    begin, _, _ = where(2)
+    card = SEVERAL.index(f"{keyword:8}= ".encode(), begin)
+    with pytest.raises(NotFitsError, match="HDU 2"):
+        names(SEVERAL[:card] + f"{keyword:8}= {value:>20}".encode() + SEVERAL[card + 30 :])
+
+
+@pytest.mark.parametrize("more", [b"x", b"\0" * BLOCK, b"XTENSIO", b"trailing bytes" * 1000])
+def test_trailing_bytes_are_worth_a_warning_only(more: bytes, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.WARNING)
+    assert names(ONE_IMAGE + more) == [""]
+    assert f"a-e00.fits: {len(more)} bytes follow its last HDU" in caplog.text
+
+
+def test_a_gzipped_frame_is_read_as_the_frame_inside() -> None:
+    assert names(gzip.compress(SEVERAL)) == ["", "ERR", "BPM"]
+
+
+@pytest.mark.parametrize("size", [2, 15, 100, -5])
+def test_a_cut_gzip_is_truncated(size: int) -> None:
+    with pytest.raises(TruncatedFrameError):
+        names(gzip.compress(SEVERAL)[:size])
+
+
+def test_a_damaged_gzip_is_refused() -> None:
+    packed = bytearray(gzip.compress(os.urandom(1000) + SEVERAL))
+    packed[500] ^= 255
+    with pytest.raises(NotFitsError):
+        names(bytes(packed))
+    with pytest.raises(NotFitsError):
+        names(b"\x1f\x8b\x00\x00" + b"x" * 100)
+
+
+def test_a_gzip_of_something_else_is_refused() -> None:
+    with pytest.raises(NotFitsError):
+        names(gzip.compress(b"hello" * 1000))
+
+
+@pytest.mark.parametrize("mode", ["rb", "r+b", "a+b"])
+def test_it_does_not_matter_for_what_else_the_file_was_opened(tmp_path: Path, mode: str) -> None:
+    path = tmp_path / "a-e00.fits"
+    path.write_bytes(SEVERAL)
+    with path.open(mode) as stream:
+        stream.seek(0)
+        assert len(read_headers(stream, "a-e00.fits")) == 3  # type: ignore[arg-type]
+        assert not stream.closed
+    assert path.read_bytes() == SEVERAL
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 1), st.integers(0, 2 * BLOCK), st.binary(min_size=1, max_size=100)), max_size=4)
+)
+@settings(max_examples=100, deadline=None)
+def test_whatever_is_damaged_the_error_is_one_of_ours(damages: list[tuple[int, int, bytes]]) -> None:
+    content = bytearray(SEVERAL)
+    for number, offset, damage in damages:
+        begin = where(number)[0] + offset
+        content[begin : begin + len(damage)] = damage
+    with suppress(IngesterError):
+        json.dumps(record_of_file(bytes(content)), allow_nan=False)

@@ -1,0 +1,126 @@
+"""A private RabbitMQ node on a free port, which a test may stop, kill and start again."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from kombu import Connection
+
+START_SECONDS = 60
+# Debian's own script of this name changes to a user who may not enter our directory; the program behind it does not.
+PROGRAM = shutil.which("rabbitmq-server", path=f"/usr/lib/rabbitmq/bin:{os.environ.get('PATH', '')}:/usr/local/sbin")
+
+
+def free_port() -> int:
+    """A port on which nothing listens now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class RabbitNode:
+    """One node with its data in `directory`; it remembers them when it is started again."""
+
+    def __init__(self, directory: Path, name: str = "private") -> None:
+        self._directory = directory
+        self.port = free_port()
+        self.url = f"amqp://guest:guest@127.0.0.1:{self.port}//"
+        self._log = directory / f"{name}.log"
+        self._process: subprocess.Popen[bytes] | None = None
+        config = directory / "rabbitmq.conf"
+        config.write_text("vm_memory_high_watermark.absolute = 2GB\ndisk_free_limit.absolute = 50MB\n")
+        (directory / "plugins").write_text("[].\n")
+        self._environment = {
+            **os.environ,
+            "HOME": str(directory),  # where Erlang keeps its cookie
+            "RABBITMQ_NODENAME": f"{name}{self.port}@localhost",
+            "RABBITMQ_NODE_IP_ADDRESS": "127.0.0.1",
+            "RABBITMQ_NODE_PORT": str(self.port),
+            "RABBITMQ_DIST_PORT": str(free_port()),
+            "RABBITMQ_MNESIA_BASE": str(directory / "data"),
+            "RABBITMQ_LOG_BASE": str(directory / "log"),
+            "RABBITMQ_ENABLED_PLUGINS_FILE": str(directory / "plugins"),
+            "RABBITMQ_CONFIG_FILE": str(config),
+            "RABBITMQ_PID_FILE": str(directory / "pid"),
+            "ERL_EPMD_PORT": str(free_port()),  # a name server of its own, which ends with it
+        }
+
+    def start(self) -> None:
+        """Start the node and wait until it takes connections."""
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [str(PROGRAM)],
+                env=self._environment,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                cwd=self._directory,
+            )
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline:
+            try:
+                with Connection(self.url, connect_timeout=2) as connection:
+                    connection.connect()
+                    return
+            except OSError:
+                time.sleep(0.2)
+        raise RuntimeError(f"RabbitMQ did not start:\n{self._log.read_text()[-2000:]}")
+
+    def kill(self) -> None:
+        """SIGKILL to the node and all that belongs to it."""
+        self._end(signal.SIGKILL)
+
+    def stop(self) -> None:
+        """End it as an operator would."""
+        self._end(signal.SIGTERM)
+
+    def freeze(self) -> None:
+        """SIGSTOP: connections stay, and nobody answers."""
+        self._signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """SIGCONT."""
+        self._signal(signal.SIGCONT)
+
+    def forget(self) -> None:
+        """End the name server that the node left behind; it refuses until it has noticed that the node is gone."""
+        deadline = time.monotonic() + 5
+        while time.monotonic() < deadline:
+            ended = subprocess.run(["epmd", "-kill"], env=self._environment, capture_output=True, check=False)
+            if b"living nodes" not in ended.stdout + ended.stderr:
+                return
+            time.sleep(0.1)
+
+    def _signal(self, number: signal.Signals) -> None:
+        if self._process is not None:
+            os.killpg(self._process.pid, number)
+
+    def _end(self, number: signal.Signals) -> None:
+        if self._process is None:
+            return
+        self._signal(number)
+        try:
+            self._process.wait(20)
+        except subprocess.TimeoutExpired:
+            self._signal(signal.SIGKILL)
+            self._process.wait()
+        self._process = None
+
+
+@contextmanager
+def running_rabbitmq(directory: Path, name: str = "private") -> Iterator[RabbitNode]:
+    """A private node that ends with the block."""
+    directory.mkdir(parents=True, exist_ok=True)
+    node = RabbitNode(directory, name)
+    try:
+        node.start()
+        yield node
+    finally:
+        node.kill()
+        node.forget()
