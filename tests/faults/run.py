@@ -1,0 +1,157 @@
+"""One run: a site on private brokers, with everything that can fail failing, and its ledger."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from ingester_app.broker import celery_connection, queue_length
+from ingester_app.demo.sample_frames import SampleFrame
+from tests.faults import plan
+from tests.faults.journal import by_frame, read_events, write_by_frame
+from tests.faults.ledger import Evidence, Ledger, make_ledger
+from tests.faults.names import NamesThread, make_files
+from tests.faults.neighbours import stored_versions
+from tests.faults.plan import Deed, Plan
+from tests.faults.stage import Stage, on_stage
+from tests.support.rabbitmq import RabbitNode
+from tests.support.service import Deployment
+
+SETTLING = 5.0  # seconds: a quorum queue whose node is killed right after its declaration stays without a leader
+QUIET = 8.0  # seconds without a word logged
+HOPELESS = 60.0
+
+
+def run(
+    directory: Path, the_plan: Plan, files: int, workers: int, two_brokers: bool, say: Callable[[str], None] = print
+) -> Ledger:
+    """Follow the plan, heal everything, wait until it is quiet, and count."""
+    frames = make_files(directory / "files", files)
+    with on_stage(directory, the_plan.seed, workers, two_brokers, say) as stage:
+        stage.keeper.wait_until_ready()
+        time.sleep(SETTLING)
+        stage.api.be_flaky()
+        stage.store.be_flaky()
+        names = NamesThread(stage.site.settings, frames, the_plan.names)
+        names.start()
+        try:
+            _follow(the_plan, stage)
+            stage.say("the plan has ended: everything is healed")
+            _heal(stage)
+            _wait_for_names(names, stage)
+        finally:
+            names.ended.set()
+        _drain(stage, sum(frame.good for frame in frames))
+        deaf = stage.keeper.end()
+        return make_ledger(_gathered(stage, frames, names, deaf))
+
+
+def _follow(the_plan: Plan, stage: Stage) -> None:
+    """Do each deed at its time, or as soon after it as it can be done."""
+    begin = time.monotonic()
+    to_do = list(the_plan.deeds)
+    while (now := time.monotonic() - begin) < the_plan.length or (to_do and now < the_plan.length + HOPELESS):
+        stage.keeper.keep()
+        done = [deed for deed in to_do if deed.at <= now and _do(deed, stage)]
+        for deed in done:
+            to_do.remove(deed)
+            stage.say(f"{now:6.1f} s  {deed.what}")
+        time.sleep(0.05)
+    for deed in to_do:
+        stage.say(f"could not be done: {deed}")
+
+
+def _do(deed: Deed, stage: Stage) -> bool:
+    if deed.what in plan.QUICK:
+        return stage.keeper.do(deed.what, deed.which)
+    node = deed.which % len(stage.nodes)
+    who = deed.what if deed.what in (plan.S3_DOWN, plan.API_DOWN) else f"broker {node}"
+    earlier = stage.busy.get(who)
+    if earlier is not None:
+        if not earlier.done():
+            return False
+        earlier.result()
+    stage.busy[who] = stage.helpers.submit(_last, deed, stage, stage.nodes[node])
+    stage.kills[f"{deed.what} {deed.seconds:.0f} s" if deed.seconds >= 30 else deed.what] += 1
+    return True
+
+
+def _last(deed: Deed, stage: Stage, node: RabbitNode) -> None:
+    begin, end = {
+        plan.KILL_BROKER: (node.kill, node.start),
+        plan.STOP_BROKER: (node.stop, node.start),
+        plan.FREEZE_BROKER: (node.freeze, node.thaw),
+        plan.S3_DOWN: (stage.store.be_away, stage.store.be_flaky),
+        plan.API_DOWN: (stage.api.kill, stage.api.restart),
+    }[deed.what]
+    begin()
+    try:
+        time.sleep(deed.seconds)
+    finally:
+        end()
+    if deed.what in plan.BROKER_RESTARTS:
+        time.sleep(SETTLING)
+
+
+def _heal(stage: Stage) -> None:
+    for outage in stage.busy.values():
+        while not outage.done():
+            stage.keeper.keep()
+            time.sleep(0.05)
+        outage.result()
+    stage.api.be_healthy()
+    stage.store.be_healthy()
+
+
+def _wait_for_names(names: NamesThread, stage: Stage) -> None:
+    deadline = time.monotonic() + HOPELESS
+    while names.is_alive() and time.monotonic() < deadline:
+        stage.keeper.keep()
+        time.sleep(0.1)
+    if not names.all_confirmed:
+        raise RuntimeError("the run is void: not all names could be published")
+
+
+def _drain(stage: Stage, good: int) -> None:
+    """Wait until all is announced and nobody says anything more; or nobody has said anything for long."""
+    logged, since = -1, time.monotonic()
+    deadline = time.monotonic() + 5 * HOPELESS
+    while time.monotonic() < deadline:
+        stage.keeper.keep()
+        size = sum(program.log.stat().st_size for program in stage.site.programs)
+        if size != logged:
+            logged, since = size, time.monotonic()
+        silent = time.monotonic() - since
+        if silent > HOPELESS:
+            stage.say("nothing moves any more")
+            return
+        if silent > QUIET and len({identity for identity, _ in stage.site.take_announced()}) >= good:
+            return
+        time.sleep(0.5)
+
+
+def _gathered(stage: Stage, frames: list[SampleFrame], names: NamesThread, deaf: list[str]) -> Evidence:
+    events = by_frame(read_events(program.log for program in stage.site.programs))
+    write_by_frame(events, stage.directory / "frames")
+    return Evidence(
+        published=frames,
+        publications=names.told,
+        frames=stage.api.server.frames(),
+        announced=stage.site.take_announced(),
+        letters=stage.site.letters(),
+        versions=stored_versions(stage.store.server),
+        events=events,
+        left_over=_left_over(stage.site),
+        injected={"S3": stage.store.injected, "Archive": stage.api.injected},
+        kills=stage.keeper.kills + stage.kills,
+        starts=stage.keeper.starts,
+        exits=stage.keeper.exits,
+        deaf=deaf,
+    )
+
+
+def _left_over(site: Deployment) -> dict[str, int]:
+    """What still waits, now that no process holds a message."""
+    waiting = {"names": site.names_waiting(), "frames": site.frames_waiting()}
+    with celery_connection(site.settings) as connection:
+        waiting["delays"] = sum(queue_length(connection, f"celery_delayed_{number}") for number in range(28))
+    return waiting
