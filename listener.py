@@ -125,10 +125,10 @@ def main() -> int:
         with listener.establish_connection() as connection:
             declare_queues(connection, fits_queue(settings))
         prepare_celery_broker(settings, listener.stop_waiting)
+        listener.run()
     except IngesterError as error:
         print(error, file=sys.stderr)
         return 1
-    listener.run()
     logger.info("stopped")
     return 0
 

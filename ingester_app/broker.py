@@ -6,7 +6,7 @@ from pathlib import PurePath
 from typing import Any
 from urllib.parse import urlsplit
 
-from amqp.exceptions import PreconditionFailed
+from amqp.exceptions import AccessRefused, NotAllowed, PreconditionFailed
 from celery import Celery
 from celery.schedules import crontab
 from kombu import Connection, Exchange, Queue
@@ -190,12 +190,22 @@ def prepare_celery_broker(settings: ServiceSettings, stop_waiting: Callable[[], 
 
 
 def wait_for(connection: Connection, stop_waiting: Callable[[], None]) -> None:
-    """Connect, however long it takes."""
+    """Connect, however long it takes.
+
+    Raises BrokerDeploymentError if the broker is there and does not let us in.
+    """
 
     def away(error: Exception, interval: float) -> None:
         logger.warning("no broker at %s, trying again in %d s: %s", connection.as_uri(), interval, error)
 
-    connection.ensure_connection(away, interval_start=1, interval_step=1, interval_max=5, callback=stop_waiting)
+    try:
+        connection.ensure_connection(away, interval_start=1, interval_step=1, interval_max=5, callback=stop_waiting)
+    except (AccessRefused, NotAllowed) as error:
+        raise BrokerDeploymentError(
+            expected=f"to be let in at {connection.as_uri()}",
+            found=str(error),
+            hint="Check user, password and virtual host in FITS_BROKER and BROKER_URL",
+        ) from error
 
 
 def dispatch(

@@ -91,7 +91,7 @@ class IngesterError(Exception):
         parts = [self.frame, self.check, self.detail, ", ".join(sides)]
         line = ": ".join(part for part in parts if part) or self.reason
         if self.hint:
-            line = f"{line}. {self.hint}"
+            line = f"{line.rstrip('.')}. {self.hint}"
         return " ".join(line.split())
 
 

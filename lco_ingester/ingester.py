@@ -95,7 +95,8 @@ def upload_file_and_ingest_to_archive(
     """All steps: check, upload, post, and announce if POSTPROCESS_FILES is on.
 
     Returns what `ingest_archive_record` does. Raises NonFatalDoNotRetryError if these bytes are archived already,
-    DoNotRetryError, RetryError or BackoffRetryError; after any but the first it is safe to call again.
+    DoNotRetryError, RetryError or BackoffRetryError; after any but the first it is safe to call again. Only a frame
+    that was archived but not announced, as a BrokerUnavailableError then says, is not announced by a second call.
     """
     settings = _settings(
         required_headers=required_headers,

@@ -84,12 +84,13 @@ def upload(
     target = stored_object(validated, now)
     size = validated.fingerprint.size
     if may_have_run:
-        there = store.current_version(target.key)
+        with _named(file.path):
+            there = store.current_version(target.key)
         if there is not None and (there.md5, there.size) == (validated.md5, size):
             return Uploaded(validated, there.version_id)
     if _fingerprint(file) != validated.fingerprint:
         raise _changed(validated)
-    with metrics.timed("ingester.upload_file"), _rated(metrics, size), file.opened() as stream:
+    with _named(file.path), metrics.timed("ingester.upload_file"), _rated(metrics, size), file.opened() as stream:
         version_id = store.put(ExactReader(stream, size, file.path), size, validated.md5, target)
     return Uploaded(validated, version_id)
 
@@ -105,7 +106,8 @@ def post(
     validated = uploaded.validated
     _refuse_outdated(uploaded, file, services.store, now)
     version = version_set(uploaded.version_id, validated.md5, validated.extension)
-    record = post_record({**validated.record, "version_set": version}, services, now, one_try=one_try)
+    with _named(file.path):
+        record = post_record({**validated.record, "version_set": version}, services, now, one_try=one_try)
     if record is None:
         return InArchive(validated, uploaded.version_id)
     return Archived(validated.path, validated.md5, record)
@@ -164,9 +166,9 @@ def republish(archived: Archived, publisher: Publisher | None) -> None:
     if publisher is None:
         return
     try:
-        publisher.publish(archived.record, message_id=archived.md5)
+        with _named(archived.path):
+            publisher.publish(archived.record, message_id=archived.md5)
     except IngesterError as error:
-        error.frame = archived.path
         error.detail = f"the frame is archived (id {archived.record['frameid']}), but not announced"
         raise
 
@@ -207,7 +209,8 @@ def _refuse_outdated(uploaded: Uploaded, file: DataFile, store: Store, now: date
         return
     if present is not None:
         raise _changed(validated)
-    there = store.current_version(stored_object(validated, now).key)
+    with _named(validated.path):
+        there = store.current_version(stored_object(validated, now).key)
     if there is None or there.version_id == uploaded.version_id or there.md5 == validated.md5:
         return
     raise SupersededError(
@@ -226,6 +229,16 @@ def _changed(validated: Validated) -> FileChangedError:
     return FileChangedError(
         frame=validated.path, expected="the file as it was read", found="another size, time or inode"
     )
+
+
+@contextmanager
+def _named(path: str) -> Iterator[None]:
+    """An error of a neighbour's adapter, which knows keys and basenames, names the file instead."""
+    try:
+        yield
+    except IngesterError as error:
+        error.frame = path
+        raise
 
 
 @contextmanager

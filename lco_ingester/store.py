@@ -116,7 +116,7 @@ class Store:
         BucketNotVersionedError, StoreRefusedError, StoreDeploymentError or StoreUnavailableError.
         """
         if size > LARGEST_PUT:
-            raise FileTooLargeError(frame=target.key, expected=f"at most {LARGEST_PUT} bytes", found=f"{size}")
+            raise FileTooLargeError(detail=_at(target.key), expected=f"at most {LARGEST_PUT} bytes", found=f"{size}")
         parameters = self._put_parameters(size, md5, target)
         with _translated(self.bucket, target.key):
             try:
@@ -185,7 +185,7 @@ class Store:
 
     def _not_versioned(self, key: str, expected: str, found: str) -> BucketNotVersionedError:
         return BucketNotVersionedError(
-            frame=key,
+            detail=_at(key),
             expected=expected,
             found=found,
             hint="Turn versioning on: aws s3api put-bucket-versioning "
@@ -255,14 +255,14 @@ def _of_answer(error: boto.ClientError, bucket: str, key: str) -> IngesterError:
     code, status = _code(error), _status(error)
     said = f"{status} {code} from bucket {bucket}: {error.response.get('Error', {}).get('Message', '')}"
     if code == "BadDigest":
-        return FileChangedError(frame=key, expected="the bytes whose md5 was taken", found=said)
+        return FileChangedError(detail=_at(key), expected="the bytes whose md5 was taken", found=said)
     if code == "EntityTooLarge":
-        return FileTooLargeError(frame=key, found=said)
+        return FileTooLargeError(detail=_at(key), found=said)
     if code in _SERVER_CODES or status == 429 or status >= 500:
-        return StoreUnavailableError(frame=key, found=said, retry_after=_retry_after(error))
+        return StoreUnavailableError(detail=_at(key), found=said, retry_after=_retry_after(error))
     if code in _DEPLOYMENT_CODES or status in (301, 307, 401, 403):
-        return StoreDeploymentError(frame=key, found=said)
-    return StoreRefusedError(frame=key, found=said)
+        return StoreDeploymentError(detail=_at(key), found=said)
+    return StoreRefusedError(detail=_at(key), found=said)
 
 
 def _of_client(error: boto.BotoCoreError, bucket: str, key: str) -> IngesterError:
@@ -271,15 +271,20 @@ def _of_client(error: boto.BotoCoreError, bucket: str, key: str) -> IngesterErro
         return inner
     found = f"{type(error).__name__} for bucket {bucket}: {error}"
     if isinstance(error, _SERVER_ERRORS):
-        return StoreUnavailableError(frame=key, found=found)
-    return StoreDeploymentError(frame=key, found=found)
+        return StoreUnavailableError(detail=_at(key), found=found)
+    return StoreDeploymentError(detail=_at(key), found=found)
 
 
 def _of_header(key: str) -> IngesterError:
     """A line break or the like would go into an HTTP header: from the file's name, or else from a credential."""
     if key.isprintable():
-        return StoreDeploymentError(frame=key, found="a credential that no HTTP header can hold")
-    return StoreRefusedError(frame=key, found="a file name that no HTTP header can hold")
+        return StoreDeploymentError(detail=_at(key), found="a credential that no HTTP header can hold")
+    return StoreRefusedError(detail=_at(key), found="a file name that no HTTP header can hold")
+
+
+def _at(key: str) -> str:
+    """Whose file it is, the store does not know: its caller names the frame."""
+    return f"S3 key {key}" if key else ""
 
 
 def _code(error: boto.ClientError) -> str:

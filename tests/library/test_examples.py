@@ -17,7 +17,7 @@ from tests.library.synthetic import ROOT, rules
 EXAMPLES = ROOT.parent / "shared" / "spec" / "examples"
 FRAMES = sorted(path.with_suffix("") for path in EXAMPLES.glob("*.json"))
 
-pytestmark = pytest.mark.skipif(not FRAMES, reason="no example frames beside the repository (../shared/spec/examples)")
+pytestmark = pytest.mark.skipif(not FRAMES, reason="the observatory's example frames are not beside this checkout")
 
 
 def differences(expected: Any, found: Any, where: str = "") -> list[str]:

@@ -167,6 +167,23 @@ def test_wrong_settings_are_all_named_in_one_line_without_their_values(site: Dep
     assert "p4ssw0rd" not in line
 
 
+@pytest.mark.parametrize(("right", "wrong"), [("guest:guest@", "guest:p4ssw0rd@"), ("//", "/nowhere")])
+@pytest.mark.parametrize("program", ["listener", "worker"])
+def test_a_broker_that_does_not_let_us_in_is_one_line_that_says_what_to_check(
+    site: Deployment, program: str, right: str, wrong: str
+) -> None:
+    command = LISTENER if program == "listener" else (*WORKER, "-Q", site.settings.ingest_queue)
+    before, found, after = site.variables["BROKER_URL"].rpartition(right)
+    assert found
+    url = before + wrong + after
+    started = site.start(*command, BROKER_URL=url, FITS_BROKER=url)
+    assert started.process.wait(20) == 1
+    *others, line = started.logged().strip().splitlines()  # Celery first warns of the superuser, if it is one
+    assert not any("Traceback" in other for other in others)
+    assert "Check user, password and virtual host" in line
+    assert "p4ssw0rd" not in line
+
+
 def test_a_queue_that_is_there_with_other_arguments_is_named_with_what_to_do(site: Deployment) -> None:
     from ingester_app.broker import fits_connection
 
