@@ -24,8 +24,11 @@ from lco_ingester.exceptions import (
     StoreUnavailableError,
 )
 from lco_ingester.footprint import is_set
+from lco_ingester.parts import PartsClient, put_in_parts
 
-LARGEST_PUT = 5 * 1024**3  # bytes (S3 documentation, PutObject)
+# S3 documentation, "Amazon S3 multipart upload limits".
+LARGEST_PUT = 5 * 1024**3  # bytes; what is larger goes in parts
+LARGEST_OBJECT = 5 * 1024**4
 OLD = timedelta(days=60)  # from this age on a frame is seldom read
 CONTENT_TYPES = {
     ".fits": "image/fits",
@@ -58,7 +61,7 @@ _SERVER_ERRORS = (
 logger = logging.getLogger(__name__)
 
 
-class S3Client(Protocol):
+class S3Client(PartsClient, Protocol):
     """The calls of boto3's client that are used here."""
 
     def put_object(self, **parameters: Any) -> dict[str, Any]: ...
@@ -101,33 +104,41 @@ def describe_object(record: Mapping[str, Any], name: str, extension: str, age: t
 
 
 class Store:
-    """One bucket. Puts are never repeated here: whoever calls counts the tries."""
+    """One bucket. Puts are never repeated here: whoever calls counts the tries.
 
-    def __init__(self, client: S3Client, bucket: str) -> None:
+    What is larger than `largest_put` bytes goes in parts.
+    """
+
+    def __init__(self, client: S3Client, bucket: str, largest_put: int = LARGEST_PUT) -> None:
         self._client = client
         self.bucket = bucket
+        self._largest_put = largest_put
         self._lacks_storage_classes = False
 
     def put(self, stream: io.RawIOBase | BinaryIO, size: int, md5: str, target: StoredObject) -> str:
         """Put `size` bytes and return their VersionId.
 
         They go under Content-MD5, so that the store refuses bytes other than those whose `md5` (hex) is given (S3
-        documentation, "Checking object integrity"). Raises FileChangedError on such a refusal, FileTooLargeError,
-        BucketNotVersionedError, StoreRefusedError, StoreDeploymentError or StoreUnavailableError.
+        documentation, "Checking object integrity"); in parts, if they are many.
+
+        Raises FileChangedError on such a refusal, FileTooLargeError, BucketNotVersionedError, StoreRefusedError,
+        StoreDeploymentError or StoreUnavailableError.
         """
-        if size > LARGEST_PUT:
-            raise FileTooLargeError(detail=_at(target.key), expected=f"at most {LARGEST_PUT} bytes", found=f"{size}")
-        parameters = self._put_parameters(size, md5, target)
+        if size > LARGEST_OBJECT:
+            raise FileTooLargeError(detail=_at(target.key), expected=f"at most {LARGEST_OBJECT} bytes", found=f"{size}")
         with _translated(self.bucket, target.key):
             try:
-                answer = self._client.put_object(Body=stream, **parameters)
+                version_id = self._put(stream, size, md5, self._parameters(md5, target))
             except boto.ClientError as error:
-                if _code(error) != "InvalidStorageClass" or "StorageClass" not in parameters:
+                if _code(error) != "InvalidStorageClass" or self._lacks_storage_classes:
                     raise
                 self._remember_lack(target.storage_class)
                 stream.seek(0)
-                answer = self._client.put_object(Body=stream, **self._put_parameters(size, md5, target))
-        return self._version_id(answer, target.key)
+                version_id = self._put(stream, size, md5, self._parameters(md5, target))
+        if version_id in (None, "null"):  # "null" is what a bucket with suspended versioning answers
+            expected = f"a VersionId from bucket {self.bucket}"
+            raise self._not_versioned(target.key, expected, repr(version_id))
+        return str(version_id)
 
     def current_version(self, key: str) -> StoredVersion | None:
         """What the key holds now; None if nothing, or if we may not ask.
@@ -156,12 +167,27 @@ class Store:
         if status != "Enabled":
             raise self._not_versioned("", f"versioning of bucket {self.bucket} to be enabled", str(status))
 
-    def _put_parameters(self, size: int, md5: str, target: StoredObject) -> dict[str, Any]:
+    def _put(self, stream: io.RawIOBase | BinaryIO, size: int, md5: str, parameters: dict[str, Any]) -> str | None:
+        if size > self._largest_put:
+            answer = put_in_parts(self._client, stream, size, md5, parameters)
+            return answer.get("VersionId") or self._version_just_put(parameters["Key"], md5)
+        digest = base64.b64encode(bytes.fromhex(md5)).decode()
+        answer = self._client.put_object(Body=stream, ContentLength=size, ContentMD5=digest, **parameters)
+        return answer.get("VersionId")
+
+    def _version_just_put(self, key: str, md5: str) -> str | None:
+        """For a store that does not tell the version of what came in parts."""
+        there = self.current_version(key)
+        if there is None:
+            return None
+        if there.md5 != md5:
+            raise StoreUnavailableError(detail=_at(key), expected="the version just put", found="one put after it")
+        return there.version_id
+
+    def _parameters(self, md5: str, target: StoredObject) -> dict[str, Any]:
         parameters = {
             "Bucket": self.bucket,
             "Key": target.key,
-            "ContentLength": size,
-            "ContentMD5": base64.b64encode(bytes.fromhex(md5)).decode(),
             "ContentDisposition": target.content_disposition,
             "Metadata": {_MD5: md5},
         }
@@ -176,12 +202,6 @@ class Store:
         logger.warning(
             "bucket %s: no storage class %s here; putting without one from now on", self.bucket, storage_class
         )
-
-    def _version_id(self, answer: Mapping[str, Any], key: str) -> str:
-        version_id = answer.get("VersionId")
-        if version_id in (None, "null"):  # "null" is what a bucket with suspended versioning answers
-            raise self._not_versioned(key, f"a VersionId from bucket {self.bucket}", repr(version_id))
-        return str(version_id)
 
     def _not_versioned(self, key: str, expected: str, found: str) -> BucketNotVersionedError:
         return BucketNotVersionedError(
@@ -201,6 +221,7 @@ def open_store(
     session_token: str | None = None,
     region: str | None = None,
     endpoint_url: str | None = None,
+    largest_put: int = LARGEST_PUT,
 ) -> Store:
     """A store on a new boto3 client; what is None here boto3 finds by its own rules (environment, files, role).
 
@@ -210,7 +231,7 @@ def open_store(
         session = boto3.session.Session(access_key_id, secret_access_key, session_token, region)
         config = Config(retries={"total_max_attempts": 1}, connect_timeout=10, read_timeout=60, max_pool_connections=16)
         try:
-            return Store(session.client("s3", endpoint_url=endpoint_url, config=config), bucket)
+            return Store(session.client("s3", endpoint_url=endpoint_url, config=config), bucket, largest_put)
         except ValueError as error:  # its way to say that the endpoint is no URL
             raise StoreDeploymentError(expected="a usable endpoint URL", found=str(error)) from error
 

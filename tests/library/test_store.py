@@ -25,7 +25,7 @@ from lco_ingester.exceptions import (
     StoreRefusedError,
     StoreUnavailableError,
 )
-from lco_ingester.store import LARGEST_PUT, Store, StoredObject, StoredVersion, describe_object, open_store
+from lco_ingester.store import LARGEST_OBJECT, Store, StoredObject, StoredVersion, describe_object, open_store
 from tests.library.scripted import Answer, Scripted, closed_port, scripted
 from tests.library.synthetic import CARDS
 from tests.support.servers import S3Server, running_s3
@@ -196,9 +196,9 @@ def test_a_file_that_shrinks_during_the_put_is_noticed(store: Store) -> None:
         put(store, size=len(CONTENT) + 1)
 
 
-def test_a_file_too_large_for_one_put_is_refused_before_it_is_sent() -> None:
+def test_a_file_too_large_for_an_object_is_refused_before_it_is_sent() -> None:
     with pytest.raises(FileTooLargeError):
-        put(store_at(f"http://127.0.0.1:{closed_port()}"), size=LARGEST_PUT + 1)
+        put(store_at(f"http://127.0.0.1:{closed_port()}"), size=LARGEST_OBJECT + 1)
 
 
 def test_a_bucket_without_versioning_is_refused_with_the_command_that_turns_it_on() -> None:
