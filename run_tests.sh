@@ -12,4 +12,5 @@ ruff check .
 ruff format --check .
 mypy
 lint-imports
-exec python -m pytest "$@"
+# Whole files side by side, for what a file shares, such as a broker of its own, is started once for it.
+exec python -m pytest --numprocesses=3 --dist=loadfile "$@"
