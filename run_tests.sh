@@ -12,5 +12,6 @@ ruff check .
 ruff format --check .
 mypy
 lint-imports
-# Whole files side by side, for what a file shares, such as a broker of its own, is started once for it.
-exec python -m pytest --numprocesses=3 --dist=loadfile "$@"
+# Whole files side by side: most of their time is waiting, and what a file shares, such as a broker, is started once
+# for it. In their own order, in which the long ones do not come last.
+exec python -m pytest --numprocesses=3 --dist=loadfile --no-loadscope-reorder "$@"
