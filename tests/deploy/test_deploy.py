@@ -91,6 +91,17 @@ class TestCompose:
         for role in ("listener", "flower"):
             assert {"AUTH_TOKEN", "AWS_SECRET_ACCESS_KEY"}.isdisjoint(compose["services"][role]["environment"])
 
+    @pytest.mark.parametrize("secret", ["AUTH_TOKEN", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"])
+    def test_secret_files_replace_the_variable_in_every_role_that_has_it(
+        self, compose: dict[str, Any], secret: str
+    ) -> None:
+        having = {name for name, service in compose["services"].items() if secret in service.get("environment", {})}
+        # Read as text: Compose applies `!reset` where it stands, and not where an alias repeats it.
+        services = (DEPLOY / "secrets.yml").read_text().partition("\nsecrets:")[0]
+        sections = re.split(r"^  (\w+):.*$", services, flags=re.MULTILINE)[1:]
+        reset = {name for name, body in zip(sections[::2], sections[1::2], strict=True) if f"{secret}: !reset" in body}
+        assert reset == having
+
     def test_runs_every_role_but_beat_which_is_inside_periodic(self, compose: dict[str, Any]) -> None:
         assert set(roles(compose)) == set(ROLES) - {"beat"}
         for name, service in roles(compose).items():
