@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from kombu import Exchange, Queue
 
@@ -43,7 +44,9 @@ class Watch:
         self._fits = fits_connection(settings)
         self._celery = celery_connection(settings)
         channel = self._fits.channel()
-        self._processed = Queue("demo_watch", Exchange(settings.processed_exchange_name, type="fanout"))(channel)
+        # Nobody else's: two that watch at once must not take each other's messages, and none stay behind.
+        exchange = Exchange(settings.processed_exchange_name, type="fanout")
+        self._processed = Queue(f"demo_watch_{uuid4()}", exchange, exclusive=True)(channel)
         self._processed.declare()
         self._published: dict[Path, float] = {}
         self._outcomes: dict[Path, Outcome] = {}
