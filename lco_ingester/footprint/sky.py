@@ -14,16 +14,15 @@ from astropy.wcs import WCS
 
 from lco_ingester.footprint.cards import is_set, number, upper
 from lco_ingester.footprint.frames import LATITUDE_OF, frame_of
+from lco_ingester.footprint.matrix import cd_matrix
 
 Points = npt.NDArray[np.float64]
 
-_CD = ("CD1_1", "CD1_2", "CD2_1", "CD2_2")
-_PC = ("PC1_1", "PC1_2", "PC2_1", "PC2_2")
-_CDELT, _CROTA = ("CDELT1", "CDELT2"), ("CROTA1", "CROTA2")
 # The other cards that a celestial WCS is made of (FITS standard 4.0, section 8; SIP's convention for A_ and B_). Of
 # them alone astropy makes a WCS in a thirtieth of the time that the whole header of a real frame takes.
-_NUMBER_CARD = re.compile(r"CRVAL[12]|CRPIX[12]|PV[12]_\d{1,2}|LONPOLE|LATPOLE")
+_NUMBER_CARD = re.compile(r"CD[12]_[12]|CRPIX[12]|PV[12]_\d{1,2}|LONPOLE|LATPOLE")
 _SIP_CARD = re.compile(r"[AB]_(ORDER|\d_\d)")
+_WORLD_AXIS = re.compile(r"(?<=^CTYPE)[12]|(?<=^CUNIT)[12]|(?<=^CRVAL)[12]|(?<=^CD)[12]|(?<=^PV)[12]")
 _HIGHEST_SIP_ORDER = 9  # astropy allocates and searches the square of it
 
 
@@ -32,6 +31,7 @@ class Sky:
     """From a pixel to the sky."""
 
     wcs: WCS
+    """With the longitude as its first axis."""
     frame: BaseCoordinateFrame | None
     """Of the WCS's own longitude and latitude; None if these are RA and Dec of the ICRS."""
 
@@ -44,7 +44,7 @@ class Sky:
             world = np.asarray(self.wcs.all_pix2world(pixels, 1), dtype=np.float64)
         if not np.isfinite(world).all():
             raise ValueError("its WCS puts a part of the image nowhere on the sky")
-        longitude, latitude = world[:, self.wcs.wcs.lng], world[:, self.wcs.wcs.lat]
+        longitude, latitude = world.T
         if self.frame is not None:
             place = UnitSphericalRepresentation(longitude * degree, latitude * degree)
             icrs = self.frame.realize_frame(place).transform_to(ICRS())
@@ -57,37 +57,27 @@ def sky_of(header: Mapping[str, Any]) -> Sky | None:
 
     Raises ValueError, or another error of astropy's, if the cards make no sense.
     """
-    size = is_set(header.get("NAXIS1")) and is_set(header.get("NAXIS2")) and not is_set(header.get("NAXIS3"))
-    scale = _scale(header) if size else ()
-    if not scale:
+    if not (is_set(header.get("NAXIS1")) and is_set(header.get("NAXIS2"))) or is_set(header.get("NAXIS3")):
         return None
     types = [upper(header, "CTYPE1"), upper(header, "CTYPE2")]
     names = [ctype[:4].rstrip("-") for ctype in types]
     longitude = next((name for name in names if LATITUDE_OF.get(name) in names), None)
     if longitude is None:
         return None
-    wcs = WCS(_cards(header, types, scale), naxis=2)
+    latitude_axis = 1 + names.index(LATITUDE_OF[longitude])
+    matrix = cd_matrix(header, latitude_axis)
+    if matrix is None:
+        return None
+    cards = _cards({**header, **matrix}, types)
+    wcs = WCS(cards if latitude_axis == 2 else _longitude_first(cards), naxis=2)
     if wcs.wcs.lng < 0 or wcs.wcs.lat < 0:
         raise ValueError(f"its axes {types[0]} and {types[1]} name no projection")
-    if abs(wcs.wcs.crval[wcs.wcs.lat]) > 90.0:
-        raise ValueError(f"its reference pixel has the latitude {wcs.wcs.crval[wcs.wcs.lat]}")
+    if abs(wcs.wcs.crval[1]) > 90.0:
+        raise ValueError(f"its reference pixel has the latitude {wcs.wcs.crval[1]}")
     return Sky(wcs, frame_of(header, longitude, upper(header, "RADESYS") or upper(header, "RADECSYS")))
 
 
-def _scale(header: Mapping[str, Any]) -> tuple[str, ...]:
-    """The keywords of the matrix from pixels to degrees, in one of three dialects (section 8.1.2); () if incomplete."""
-
-    def present(keywords: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(keyword for keyword in keywords if is_set(header.get(keyword)))
-
-    if present(_CD):  # one of the four alone is the mark of an instrument that was not calibrated
-        return _CD if present(_CD) == _CD else ()
-    if len(present(_CDELT)) == 1 or not present(_CDELT + _PC):
-        return ()
-    return present(_CDELT) + (present(_PC) or present(_CROTA))
-
-
-def _cards(header: Mapping[str, Any], types: list[str], scale: tuple[str, ...]) -> fits.Header:
+def _cards(header: Mapping[str, Any], types: list[str]) -> fits.Header:
     """The cards for astropy, each of them checked: of what it cannot read it takes the default, and says nothing."""
     cards = fits.Header()
     distorted = _sip_order(header) > 1 and not any(ctype.endswith("-TPV") for ctype in types)
@@ -97,10 +87,15 @@ def _cards(header: Mapping[str, Any], types: list[str], scale: tuple[str, ...]) 
             cards[f"CUNIT{axis}"] = unit
         cards[f"CRVAL{axis}"] = number(header, f"CRVAL{axis}")
     for keyword, value in header.items():
-        wanted = keyword in scale or _NUMBER_CARD.fullmatch(keyword) or (distorted and _SIP_CARD.fullmatch(keyword))
+        wanted = _NUMBER_CARD.fullmatch(keyword) or (distorted and _SIP_CARD.fullmatch(keyword))
         if wanted and is_set(value):
             cards[keyword] = number(header, keyword)
     return cards
+
+
+def _longitude_first(cards: fits.Header) -> fits.Header:
+    """The same WCS with its two celestial axes exchanged: with TPV astropy takes the first for the longitude."""
+    return fits.Header({_WORLD_AXIS.sub(lambda axis: "21"["12".index(axis[0])], key): cards[key] for key in cards})
 
 
 def _sip_order(header: Mapping[str, Any]) -> float:
