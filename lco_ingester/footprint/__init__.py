@@ -1,8 +1,10 @@
 """The area of the sky that a frame covers, from its header; pure (docs/record.md, "area")."""
 
 import logging
+import re
 import warnings
 from collections.abc import Mapping
+from textwrap import shorten
 from typing import Any
 
 from astropy.io import fits
@@ -19,6 +21,7 @@ Polygon = dict[str, Any]
 
 _SPECTROGRAPH = ("RADIUS", "RA", "DEC")
 _ODD_VALUES = (ValueError, TypeError, AttributeError, ArithmeticError, LookupError, RuntimeError, fits.VerifyError)
+_SOURCE_LINE = re.compile(r"ERROR \d+ in \S+ at line \d+ of file \S+:\s")  # wcslib's, before each of its reasons
 
 logger = logging.getLogger(__name__)
 
@@ -33,9 +36,10 @@ def footprint(header: Mapping[str, Any], frame: str = "") -> Polygon | None:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", AstropyWarning)  # it mends old-fashioned cards and says so
+            warnings.simplefilter("ignore", RuntimeWarning)  # numpy's, of numbers that are refused later
             ring = _ring(header)
     except _ODD_VALUES as error:
-        logger.warning("%s: no footprint: %s", frame, " ".join(str(error).split()))
+        logger.warning("%s: no footprint: %s", frame, shorten(_SOURCE_LINE.sub("", str(error)), 300))
         return None
     return {"type": "Polygon", "coordinates": [[*ring, ring[0]]]} if ring else None
 

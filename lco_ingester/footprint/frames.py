@@ -1,5 +1,6 @@
 """Which celestial coordinates a header uses (FITS standard 4.0, section 8.3)."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,13 +15,14 @@ from astropy.coordinates import (
 )
 from astropy.time import Time
 
-from lco_ingester.footprint.cards import is_set, number
+from lco_ingester.footprint.cards import is_set
 
 LATITUDE_OF = {"RA": "DEC", "GLON": "GLAT", "ELON": "ELAT", "SLON": "SLAT"}
 """The axes that stay where they are on the sky, longitude → latitude."""
 
 _BESSEL_BEFORE = 1984.0  # an equinox without a system means FK4 before, FK5 after
 _J2000 = 2000.0
+_FIRST_YEAR, _LAST_YEAR = 1800.0, 2200.0
 _NEGLIGIBLE = 1e-3  # years of precession: 0.05 arcsec. FK5 of J2000 differs from the ICRS by less
 
 
@@ -33,31 +35,31 @@ def frame_of(header: Mapping[str, Any], longitude: str, system: str) -> BaseCoor
         return Galactic()
     if longitude == "SLON":
         return Supergalactic()
+    if longitude == "RA" and system == "ICRS":
+        return None
     equinox = _equinox(header)
     if longitude == "ELON":
         return BarycentricMeanEcliptic(equinox=_julian(equinox or _J2000))
     if system == "GAPPT":
         raise ValueError("its RADESYS is GAPPT: apparent places of an unknown moment")
-    if system in ("FK4", "FK4-NO-E") or (system not in ("ICRS", "FK5") and equinox and equinox < _BESSEL_BEFORE):
+    if system in ("FK4", "FK4-NO-E") or (system != "FK5" and equinox and equinox < _BESSEL_BEFORE):
         moment = Time(equinox or 1950.0, format="byear")
         return FK4NoETerms(equinox=moment) if system == "FK4-NO-E" else FK4(equinox=moment)
-    if system == "ICRS" or equinox is None or abs(equinox - _J2000) < _NEGLIGIBLE:
+    if equinox is None or abs(equinox - _J2000) < _NEGLIGIBLE:
         return None
     return FK5(equinox=_julian(equinox))
 
 
 def _equinox(header: Mapping[str, Any]) -> float | None:
-    """EQUINOX, or EPOCH as old headers have it; a number, or as text with a J or B before it."""
+    """EQUINOX, or EPOCH as old headers have it, in years; a number, or a text that may begin with J or B."""
     keyword = "EQUINOX" if is_set(header.get("EQUINOX")) else "EPOCH"
     value = header.get(keyword)
     if not is_set(value):
         return None
-    if isinstance(value, str):
-        value = float(value.strip().upper().lstrip("JB"))
-    year = number({keyword: value}, keyword)
-    if not 1800.0 <= year <= 2200.0:
-        raise ValueError(f"its {keyword} is {year}, no year of an equinox")
-    return year
+    found = re.fullmatch(r"[JB]?(\d{4}(\.\d*)?)", str(value).strip().upper())
+    if not found or not _FIRST_YEAR <= float(found[1]) <= _LAST_YEAR:
+        raise ValueError(f"its {keyword} is {value!r}, no year of an equinox")
+    return float(found[1])
 
 
 def _julian(year: float) -> Time:

@@ -1,7 +1,6 @@
 """An image's pixels → the ring around it on the sky."""
 
 from collections.abc import Mapping
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -56,14 +55,17 @@ def _needed(plane: Points, side: int, pixels: int) -> range:
     """Which points of the outline stand for a side: the fewest, evenly spread, that follow it closely enough."""
     first = side * _STEPS
     curve = np.concatenate([plane[first : first + _STEPS], plane[[(first + _STEPS) % (4 * _STEPS)]]])
+    lengths = np.linalg.norm(np.diff(curve, axis=0), axis=1)
+    if lengths.max() > _LONGEST:
+        raise ValueError("its WCS tears the image apart")
     step = _STEPS
     while step > 1 and not all(
-        _straight(curve[start : end + 1], pixels * step / _STEPS) for start, end in pairwise(range(0, _STEPS + 1, step))
+        _straight(curve[start : start + step + 1], float(lengths[start : start + step].sum()), pixels * step / _STEPS)
+        for start in range(0, _STEPS, step)
     ):
         step //= 2
     return range(first, first + _STEPS, step)
 
 
-def _straight(curve: Points, pixels: float) -> bool:
-    length = float(np.linalg.norm(np.diff(curve, axis=0), axis=1).sum())
-    return bow(curve) * pixels <= _BOW * length + _ROUNDING * pixels and length <= _LONGEST
+def _straight(curve: Points, length: float, pixels: float) -> bool:
+    return length <= _LONGEST and bow(curve) * pixels <= _BOW * length + _ROUNDING * pixels

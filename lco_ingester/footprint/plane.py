@@ -33,8 +33,8 @@ def inside(points: Points, ring: Points) -> npt.NDArray[np.bool_]:
     (x, y), (x1, y1) = points.T[:, :, None], ring.T[:, None, :]
     x2, y2 = np.roll(x1, -1), np.roll(y1, -1)
     straddles = (y1 > y) != (y2 > y)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        crossed = straddles & (x < x1 + (y - y1) * (x2 - x1) / (y2 - y1))
+    rise = np.where(straddles, y2 - y1, 1.0)
+    crossed = straddles & (x < x1 + (y - y1) * (x2 - x1) / rise)
     return np.asarray(crossed.sum(axis=1) % 2 == 1)
 
 

@@ -20,9 +20,9 @@ def pointing_ring(header: Mapping[str, Any]) -> list[list[float]]:
     Raises ValueError and other errors of astropy's Angle if these are no place on the sky.
     """
     ra, dec = _degrees(header, "RA", units.hourangle), _degrees(header, "DEC", units.degree)
-    radius = float(header["RADIUS"]) / 3600.0
+    radius = _degrees(header, "RADIUS", units.arcsec)
     if not (abs(ra) <= 360.0 and abs(dec) <= 90.0 and 0.0 <= radius <= _LARGEST_RADIUS):
-        raise ValueError(f"no place on the sky: RA {ra} degrees, DEC {dec} degrees, RADIUS {radius} degrees")
+        raise ValueError(f"RA {ra:g}, DEC {dec:g}, RADIUS {radius:g}, in degrees, are no place on the sky")
     if math.radians(radius) * max(1.0, abs(math.tan(math.radians(dec)))) * _FAR <= 1.0:
         width = radius / math.cos(math.radians(dec))
         corners = [(ra + east * width, dec + north * radius) for east, north in _CORNERS]

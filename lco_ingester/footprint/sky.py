@@ -22,6 +22,11 @@ Points = npt.NDArray[np.float64]
 # them alone astropy makes a WCS in a thirtieth of the time that the whole header of a real frame takes.
 _NUMBER_CARD = re.compile(r"CD[12]_[12]|CRPIX[12]|PV[12]_\d{1,2}|LONPOLE|LATPOLE")
 _SIP_CARD = re.compile(r"[AB]_(ORDER|\d_\d)")
+# Those of the standard, section 8.5, and TPV. TNX and ZPX keep their distortions where astropy does not look.
+_PROJECTIONS = {
+    "AZP", "SZP", "TAN", "STG", "SIN", "ARC", "ZPN", "ZEA", "AIR", "CYP", "CEA", "CAR", "MER", "COP", "COE", "COD",
+    "COO", "SFL", "PAR", "MOL", "AIT", "BON", "PCO", "TSC", "CSC", "QSC", "HPX", "XPH", "TPV",
+}  # fmt: skip
 _WORLD_AXIS = re.compile(r"(?<=^CTYPE)[12]|(?<=^CUNIT)[12]|(?<=^CRVAL)[12]|(?<=^CD)[12]|(?<=^PV)[12]")
 _HIGHEST_SIP_ORDER = 9  # astropy allocates and searches the square of it
 
@@ -40,8 +45,7 @@ class Sky:
 
         Raises ValueError if one of them lies nowhere on the sky.
         """
-        with np.errstate(all="ignore"):
-            world = np.asarray(self.wcs.all_pix2world(pixels, 1), dtype=np.float64)
+        world = np.asarray(self.wcs.all_pix2world(pixels, 1), dtype=np.float64)
         if not np.isfinite(world).all():
             raise ValueError("its WCS puts a part of the image nowhere on the sky")
         longitude, latitude = world.T
@@ -68,12 +72,13 @@ def sky_of(header: Mapping[str, Any]) -> Sky | None:
     matrix = cd_matrix(header, latitude_axis)
     if matrix is None:
         return None
+    if unknown := {ctype[5:8] for ctype in types} - _PROJECTIONS:
+        raise ValueError(f"its projection is {' and '.join(sorted(unknown))!r}")
     cards = _cards({**header, **matrix}, types)
+    latitude = cards[f"CRVAL{latitude_axis}"]
+    if abs(latitude) > 90.0 and cards.get(f"CUNIT{latitude_axis}", "deg") == "deg":
+        raise ValueError(f"its reference pixel has the latitude {latitude}")
     wcs = WCS(cards if latitude_axis == 2 else _longitude_first(cards), naxis=2)
-    if wcs.wcs.lng < 0 or wcs.wcs.lat < 0:
-        raise ValueError(f"its axes {types[0]} and {types[1]} name no projection")
-    if abs(wcs.wcs.crval[1]) > 90.0:
-        raise ValueError(f"its reference pixel has the latitude {wcs.wcs.crval[1]}")
     return Sky(wcs, frame_of(header, longitude, upper(header, "RADESYS") or upper(header, "RADECSYS")))
 
 
@@ -84,7 +89,7 @@ def _cards(header: Mapping[str, Any], types: list[str]) -> fits.Header:
     for axis, ctype in enumerate(types, start=1):
         cards[f"CTYPE{axis}"] = f"{ctype[:8]}-SIP" if distorted else ctype
         if unit := upper(header, f"CUNIT{axis}").lower():
-            cards[f"CUNIT{axis}"] = unit
+            cards[f"CUNIT{axis}"] = "deg" if unit.startswith("deg") else unit
         cards[f"CRVAL{axis}"] = number(header, f"CRVAL{axis}")
     for keyword, value in header.items():
         wanted = _NUMBER_CARD.fullmatch(keyword) or (distorted and _SIP_CARD.fullmatch(keyword))

@@ -54,6 +54,14 @@ def encloses(ring: Any, positions: Positions) -> npt.NDArray[np.bool_]:
     return np.asarray((turns > 0.5) & near)
 
 
+def legal(ring: Any) -> bool:
+    """Whether it is a closed ring that a geography takes and understands: RFC 7946, and no edge near half a circle."""
+    points = np.asarray(ring)
+    in_range = (points[:, 0] >= 0) & (points[:, 0] < 360) & (np.abs(points[:, 1]) <= 90)
+    edges = (vectors(points[:-1]) * vectors(points[1:])).sum(axis=1)
+    return bool(in_range.all() and ring[0] == ring[-1] and 5 <= len(ring) <= 257 and (edges > math.cos(1.5)).all())
+
+
 def vectors(positions: Positions) -> Positions:
     """Unit vectors of RA and Dec in degrees."""
     ra, dec = np.radians(positions).T
