@@ -6,6 +6,9 @@ import numpy.typing as npt
 Points = npt.NDArray[np.float64]
 
 _WIDEST = 80.0  # degrees from the middle; from 90 on nothing tells a polygon from the rest of the sky
+# PostGIS looks for a point that is not in a polygon outside its box in x, y and z. It finds none, and takes the
+# polygon for its complement, if the box holds the middle of the sphere: an area of more than 70 degrees may do that.
+_MARGIN = 0.02
 
 
 def on_plane(positions: Points, outline: int) -> Points:
@@ -15,6 +18,8 @@ def on_plane(positions: Points, outline: int) -> Points:
     """
     ra, dec = np.radians(positions).T
     vectors = np.column_stack([np.cos(dec) * np.cos(ra), np.cos(dec) * np.sin(ra), np.sin(dec)])
+    if (vectors.min(axis=0) < _MARGIN).all() and (vectors.max(axis=0) > -_MARGIN).all():
+        raise ValueError("its image is too large for a geography: it has points on all sides of the sphere's middle")
     middle = vectors[:outline].mean(axis=0)
     middle /= max(float(np.linalg.norm(middle)), 1e-9)
     depth = vectors @ middle

@@ -8,7 +8,7 @@ from astropy import units
 from astropy.coordinates import Angle
 
 _CORNERS = ((-1, 1), (1, 1), (1, -1), (-1, -1))  # to the east and to the north, in radii
-_LARGEST_RADIUS = 45.0  # degrees
+_LARGEST_RADIUS = 20.0  # degrees
 # With the pole (or the sky's own roundness) farther away than this many radii the square is drawn in RA and Dec. It
 # then misses no more than 5 % of a radius of what it should cover; and the radii in use are arcseconds.
 _FAR = 10.0

@@ -46,9 +46,11 @@ def encloses(ring: Any, positions: Positions) -> npt.NDArray[np.bool_]:
     Seen from a position within, the ring goes once around: the bearings of its corners turn by 360 degrees.
     """
     corners, points = vectors(np.asarray(ring)), vectors(positions)
-    here, start, end = points[:, None], corners[None, :-1], corners[None, 1:]
-    across = np.einsum("pei,pei->pe", np.broadcast_to(here, (len(points), len(start[0]), 3)), np.cross(start, end))
-    along = (start * end).sum(axis=2) - (here * start).sum(axis=2) * (here * end).sum(axis=2)
+    here = points[:, None]
+    seen = corners[None] - here
+    seen -= (seen * here).sum(axis=2, keepdims=True) * here
+    start, end = seen[:, :-1], seen[:, 1:]
+    across, along = (np.cross(start, end) * here).sum(axis=2), (start * end).sum(axis=2)
     turns = np.abs(np.arctan2(across, along).sum(axis=1)) / (2 * math.pi)
     near = points @ corners[:-1].mean(axis=0) > 0  # from the other side of the sky one sees it go around as well
     return np.asarray((turns > 0.5) & near)
