@@ -150,11 +150,31 @@ def test_a_small_image_has_four_corners_in_any_projection(projection: str) -> No
     assert len(ring_of(image_cards(10.0, 5.0, 0.05, projection=projection))) == 5
 
 
-@pytest.mark.parametrize(("bend", "corners"), [(0.0, 4), (4e-7, 4), (1e-5, 18)])
+@pytest.mark.parametrize(("bend", "corners"), [(0.0, 4), (4e-7, 4), (1e-5, 18), (1e-3, 130)])
 def test_a_side_gets_more_points_if_it_bows_by_more_than_half_a_pixel(bend: float, corners: int) -> None:
     distortion = {"A_ORDER": 2, "B_ORDER": 2, "B_2_0": bend}  # the long sides bow by a million times `bend` pixels
     cards = image_cards(10.0, 5.0, 0.5, shape=(2000, 1000), projection="TAN-SIP", **distortion)
     assert len(ring_of(cards)) - 1 == corners
+
+
+@pytest.mark.parametrize("axis", ["1", "2"])
+def test_crota_turns_as_astropy_turns_it_whichever_axis_is_the_latitudes(axis: str) -> None:
+    cards = with_crota(image_cards(10.0, 50.0, 2.0, 30.0))
+    cards = {
+        **(swapped(cards) if axis == "1" else cards),
+        "CDELT1": -0.01,
+        "CDELT2": 0.02,
+        "CROTA1": 11.0,
+        "CROTA2": 33.0,
+    }
+    corners = sky_at(cards, np.array([[1, 1], [1, 80], [100, 80], [100, 1]]))
+    assert np.allclose(ring_of(cards)[:4], corners, rtol=0, atol=1e-9)
+
+
+def test_a_wcs_that_leaps_over_a_quarter_of_the_sky_gives_no_area(caplog: pytest.LogCaptureFixture) -> None:
+    leap = {"CD1_1": 1e300, "CD2_1": 1e300, "CRPIX1": 1.0, "CRPIX2": 1.0}
+    assert footprint({**image_cards(30.0, 45.0), **leap}) is None
+    assert "tears" in caplog.text
 
 
 @pytest.mark.parametrize(("ra", "dec", "side"), [(42.48, 40.4, 100.0), (45.0, 35.0, 90.0), (0.0, 0.0, 170.0)])
@@ -163,6 +183,12 @@ def test_an_image_that_a_geography_would_take_for_its_complement_has_no_area(
 ) -> None:
     assert footprint(image_cards(ra, dec, side, projection="ZEA", shape=(100, 100))) is None
     assert len(caplog.messages) == 1
+
+
+@pytest.mark.parametrize(("reach", "has_area"), [(79.0, True), (81.0, False)])
+def test_a_strip_may_reach_80_degrees_from_its_middle(reach: float, has_area: bool) -> None:
+    side = 2 * math.degrees(math.tan(math.radians(reach)))
+    assert (footprint(image_cards(0.0, 45.0, side, shape=(4000, 10))) is not None) == has_area
 
 
 @pytest.mark.parametrize("projection", ["AIT", "CAR", "SIN", "MOL", "TSC"])
