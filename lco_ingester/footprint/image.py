@@ -30,9 +30,9 @@ def image_ring(header: Mapping[str, Any], sky: Sky) -> list[list[float]]:
     within = 1.0 + np.array([(x * (width - 1), y * (height - 1)) for x in grid for y in grid])
     positions = sky.positions(np.concatenate([outline, within]))
     plane = on_plane(positions, len(outline))
+    kept = [index for side in range(4) for index in _needed(plane, side, height - 1 if side % 2 == 0 else width - 1)]
     if width > 1 and height > 1 and not inside(plane[len(outline) :], plane[: len(outline)]).all():
         raise ValueError("its WCS folds the image, or spreads it over more than half the sky")
-    kept = [index for side in range(4) for index in _needed(plane, side, height - 1 if side % 2 == 0 else width - 1)]
     return [[in_circle(float(ra)), float(dec)] for ra, dec in positions[kept]]
 
 
