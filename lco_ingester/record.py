@@ -1,17 +1,17 @@
 """Header → archive record; pure: no I/O, no clock (docs/record.md)."""
 
-import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
-from datetime import UTC, datetime, time, timedelta
+from datetime import datetime, time, timedelta
 from typing import Any
 
 from astropy.io import fits
-from astropy.io.fits.card import Undefined
 
+from lco_ingester.dates import parse_date
 from lco_ingester.exceptions import HeaderMissingError, HeaderValueError
 from lco_ingester.footprint import footprint, is_set
 from lco_ingester.frame import Record
+from lco_ingester.header import cards
 from lco_ingester.settings import Settings
 
 NULL_TEXTS = ("N/A", "UNKNOWN", "UNSPECIFIED")
@@ -51,7 +51,7 @@ def build_record(
     Raises HeaderMissingError if no HDU holds all required keywords, HeaderValueError if a value is impossible.
     """
     chosen = choose_header(headers, rules.required_headers, path)
-    record = _without_nulls(_cards(chosen, rules.header_blacklist, path))
+    record = _without_nulls(cards(chosen, rules.header_blacklist, path))
     record["RLEVEL"] = _reduction_level(record.get("RLEVEL"), basename, extension)
     if "_cat" in basename:
         record.setdefault("L1IDCAT", basename.replace("_cat", ""))
@@ -90,12 +90,11 @@ def observation_date(record: Mapping[str, Any], path: str = "") -> datetime:
     """
     value = record.get("DATE-OBS")
     try:
-        observed = datetime.fromisoformat(str(value).strip())
+        return parse_date(str(value))
     except ValueError:
         raise HeaderValueError(
             frame=path, check="DATE-OBS", expected="an ISO 8601 date such as 2024-01-31T12:34:56.789", found=repr(value)
         ) from None
-    return observed.astimezone(UTC).replace(tzinfo=None) if observed.tzinfo else observed
 
 
 def end_of_exposure(record: Mapping[str, Any]) -> datetime:
@@ -116,36 +115,9 @@ def end_of_exposure(record: Mapping[str, Any]) -> datetime:
         return observed
 
 
-def _cards(header: fits.Header, blacklist: tuple[str, ...], path: str) -> Iterator[tuple[str, Any]]:
-    """Keyword and JSON value of each card; of a repeated keyword the first."""
-    seen = {"", *blacklist}
-    for card in header.cards:
-        keyword = card.keyword
-        if keyword in seen:
-            continue
-        seen.add(keyword)
-        try:
-            yield keyword, _json_value(card.value)
-        except (fits.VerifyError, ValueError, UnicodeError) as error:
-            raise HeaderValueError(frame=path, check=keyword, expected="a readable card", found=str(error)) from error
-
-
-def _json_value(value: Any) -> str | int | float | bool | None:
-    """The value as JSON has it (RFC 8259 knows neither NaN nor infinity nor complex numbers)."""
-    if value is None or isinstance(value, Undefined):
-        return None
-    if isinstance(value, (str, bool, int)):
-        return value
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if hasattr(value, "item"):  # a numpy scalar
-        return _json_value(value.item())
-    return str(value)
-
-
-def _without_nulls(cards: Iterable[tuple[str, Any]]) -> Record:
+def _without_nulls(values: Iterable[tuple[str, Any]]) -> Record:
     record: Record = {}
-    for keyword, value in cards:
+    for keyword, value in values:
         null = None if keyword in INTEGER_KEYWORDS else ""
         record[keyword] = null if isinstance(value, str) and value in NULL_TEXTS else value
     return record
