@@ -24,6 +24,7 @@ from ingester_app.broker import (
 from ingester_app.ingest import FrameMessage, Surroundings
 from ingester_app.ingest import ingest as ingest_frame
 from ingester_app.retry import patiences
+from lco_ingester.checks import Checks
 from lco_ingester.datafile import PathFile
 from lco_ingester.exceptions import BrokerDeploymentError
 from lco_ingester.frame import path_of
@@ -49,6 +50,7 @@ def ingest(task: Task, **message: Any) -> str:
     around = Surroundings(
         services=services,
         rules=RecordRules.of(settings),
+        checks=Checks.of(settings),
         file_at=lambda path: PathFile(path, settings.data_roots),
         patiences=patiences(settings),
         retry=lambda again, seconds: dispatch(

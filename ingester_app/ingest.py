@@ -21,6 +21,7 @@ from ingester_app.retry import (
     trouble_to_message,
 )
 from lco_ingester import steps
+from lco_ingester.checks import Checks
 from lco_ingester.datafile import DataFile
 from lco_ingester.exceptions import FileChangedError, IngesterError, TookTooLongError, TroubleKind
 from lco_ingester.frame import (
@@ -93,6 +94,7 @@ class Surroundings:
 
     services: Callable[[], Services]
     rules: RecordRules
+    checks: Checks
     file_at: Callable[[str], DataFile]
     patiences: Patiences
     retry: Callable[[FrameMessage, int], None]
@@ -150,7 +152,7 @@ def _take_step(
     now = datetime.fromtimestamp(around.now(), UTC).replace(tzinfo=None)
     match frame:
         case Named():
-            return steps.validate(file, around.rules, services)
+            return steps.validate(file, around.rules, around.checks, services)
         case Validated():
             return steps.upload(frame, file, services.store, services.metrics, now, may_have_run)
         case Uploaded():

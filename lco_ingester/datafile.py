@@ -4,7 +4,6 @@
 which is left open and where it stood.
 """
 
-import hashlib
 import io
 import os
 import stat
@@ -17,12 +16,11 @@ from lco_ingester.exceptions import (
     FileChangedError,
     FileMissingError,
     FileNameMissingError,
+    FileNameUnusableError,
     FileOutsideDataRootsError,
     FileUnreadableError,
 )
 from lco_ingester.frame import Fingerprint
-
-CHUNK = 1024 * 1024  # bytes read at a time: memory stays flat whatever the file's size
 
 
 class PathFile:
@@ -124,28 +122,19 @@ def split_name(path: str) -> tuple[str, str]:
     return (name, "") if dot < 0 else (name[:dot], name[dot:])
 
 
+def refuse_unusable_name(path: str) -> None:
+    """Raises FileNameUnusableError for a name that S3 and the archive cannot hold."""
+    name = PurePath(path).name
+    if not name.isprintable():  # a byte that is no UTF-8 is a lone surrogate in Python's text, and not printable
+        raise FileNameUnusableError(
+            frame=ascii(path)[1:-1], expected="printable characters in UTF-8", found=ascii(name)
+        )
+
+
 def size_of(stream: BinaryIO) -> int:
     """The stream's size in bytes; it then stands at its end."""
     stream.seek(0, os.SEEK_END)  # not every stream's seek says where it got to
     return stream.tell()
-
-
-def md5_of_stream(stream: BinaryIO, path: str) -> tuple[str, int]:
-    """The md5 (hex) and the number of bytes of a stream, read once to its end in chunks.
-
-    Raises FileUnreadableError if it cannot be read, or gives text.
-    """
-    digest = hashlib.md5(usedforsecurity=False)
-    size = 0
-    try:
-        while chunk := stream.read(CHUNK):
-            digest.update(chunk)
-            size += len(chunk)
-    except OSError as error:
-        raise _unreadable(path, error) from error
-    except TypeError as error:
-        raise FileUnreadableError(frame=path, expected="a stream opened in binary mode", found="text") from error
-    return digest.hexdigest(), size
 
 
 class ExactReader(io.RawIOBase):

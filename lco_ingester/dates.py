@@ -1,12 +1,68 @@
-"""Dates as FITS headers have them (FITS standard 4.0, section 9.1.1)."""
+"""Dates as FITS headers have them (FITS standard 4.0, sections 4.4.2.1 and 9.1.1)."""
 
-from datetime import UTC, datetime
+import re
+from datetime import UTC, datetime, timedelta
+
+from astropy.io import fits
+
+_MJD_ZERO = datetime(1858, 11, 17)  # noqa: DTZ001  # dates in headers are in UTC and do not say so
+_SIGNED_YEAR = re.compile(r"\+0(?=\d{4}-)")
+_OLD = re.compile(r"(\d\d)/(\d\d)/([7-9]\d)")  # a smaller year may be of either century
+_LEAP_SECOND = re.compile(r"(T\d\d:?\d\d:?)60(?!\d)")
+_END_OF_DAY = re.compile(r"T24(?=$|:00(:00(\.0*)?)?(Z|[+-]\d\d:?\d\d)?$)")
 
 
 def parse_date(text: str) -> datetime:
-    """An ISO 8601 date, alone or with a time of day, in UTC without a time zone.
+    """A date, alone or with a time of day, in UTC without a time zone.
 
-    Raises ValueError.
+    Any form of ISO 8601; the leap second 60 and the hour 24 are the beginning of what follows; DD/MM/YY, as it was
+    written before 2000, is taken for 1970 to 1999. Raises ValueError.
     """
-    date = datetime.fromisoformat(text.strip())
-    return date.astimezone(UTC).replace(tzinfo=None) if date.tzinfo else date
+    text = _SIGNED_YEAR.sub("", text.strip().upper())
+    if old := _OLD.fullmatch(text):
+        text = f"19{old[3]}-{old[2]}-{old[1]}"
+    text, leap = _LEAP_SECOND.subn(r"\g<1>59", text)
+    text, midnight = _END_OF_DAY.subn("T00", text)
+    date = datetime.fromisoformat(text)
+    if date.tzinfo:
+        date = date.astimezone(UTC).replace(tzinfo=None)
+    try:
+        return date + timedelta(seconds=leap, days=midnight)
+    except OverflowError as error:
+        raise ValueError(str(error)) from error
+
+
+def date_of_mjd(mjd: float) -> datetime:
+    """The date of a Modified Julian Date in UTC, to the nearest millisecond, beyond which a float says little.
+
+    Raises ValueError for one that no date can be.
+    """
+    try:
+        return _MJD_ZERO + timedelta(milliseconds=round(mjd * 86_400_000))
+    except OverflowError as error:
+        raise ValueError(str(error)) from error
+
+
+def make_dates_usable(header: fits.Header, keyword: str, from_mjd: bool) -> None:
+    """Write the date of observation (`keyword`) so that the archive can read it, where it has another legal form.
+
+    With `from_mjd` a header without one gets that of MJD-OBS, if its times are in UTC. What cannot be read is left as
+    it is, for the record to refuse.
+    """
+    try:
+        value = header.get(keyword)
+        if isinstance(value, str) and not _plain(value):
+            header[keyword] = parse_date(value).isoformat()
+        elif from_mjd and keyword not in header and str(header.get("TIMESYS", "UTC")).upper() == "UTC":
+            header[keyword] = date_of_mjd(float(header["MJD-OBS"])).isoformat(timespec="milliseconds")
+    except (fits.VerifyError, ValueError, LookupError, TypeError):
+        return
+
+
+def _plain(text: str) -> bool:
+    """Whether it is a date that others can read too."""
+    try:
+        datetime.fromisoformat(text.strip())
+    except ValueError:
+        return False
+    return True

@@ -6,9 +6,15 @@
     │   ├── FileNameMissingError        FILE_NAME_MISSING      frame
     │   ├── FileOutsideDataRootsError   OUTSIDE_DATA_ROOTS     frame
     │   ├── FileUnreadableError         FILE_UNREADABLE        frame
+    │   ├── FileNameUnusableError       FILE_NAME_UNUSABLE     frame
+    │   ├── ExtensionNotAcceptedError   EXTENSION_NOT_ACCEPTED frame
     │   ├── NotFitsError                NOT_FITS               frame
+    │   ├── FitsStructureError          FITS_STRUCTURE         frame
+    │   ├── HeaderUnreadableError       HEADER_UNREADABLE      frame
+    │   ├── ExpandsTooFarError          EXPANDS_TOO_FAR        frame
     │   ├── PackageError                PACKAGE_DAMAGED        frame
     │   ├── PackageMemberMissingError   PACKAGE_NO_FRAME       frame
+    │   ├── PackageMemberDamagedError   PACKAGE_MEMBER_DAMAGED frame
     │   ├── HeaderMissingError          HEADER_MISSING         frame
     │   ├── HeaderValueError            HEADER_VALUE           frame
     │   ├── FileTooLargeError           FILE_TOO_LARGE         frame
@@ -22,6 +28,10 @@
     ├── RetryError                 worth another try
     │   ├── FileMissingError            FILE_MISSING           file not ready
     │   ├── TruncatedFrameError         FITS_TRUNCATED         file not ready
+    │   │   └── EmptyFileError          FILE_EMPTY             file not ready
+    │   ├── ChecksumError               FITS_CHECKSUM          file not ready
+    │   ├── TrailingBytesError          FITS_TRAILING          file not ready
+    │   ├── GzipDamagedError            GZIP_DAMAGED           file not ready
     │   ├── FileChangedError            FILE_CHANGED           file not ready
     │   └── ArchivedElsewhereError      ARCHIVED_UNDER_ANOTHER_NAME   file not ready
     ├── BackoffRetryError          a neighbour is in trouble: try later
@@ -146,12 +156,52 @@ class FileUnreadableError(DoNotRetryError):
     default_hint = "Mend the file or its permissions, then publish its name again"
 
 
+class FileNameUnusableError(DoNotRetryError):
+    """A name that neither S3 nor the archive can hold: no UTF-8, or with control characters."""
+
+    reason = "FILE_NAME_UNUSABLE"
+    default_check = "file name"
+    default_hint = "Give the file another name and publish that"
+
+
+class ExtensionNotAcceptedError(DoNotRetryError):
+    """An extension that the archive does not know: it would take the frame, and its lists would break."""
+
+    reason = "EXTENSION_NOT_ACCEPTED"
+    default_check = "file extension"
+    default_hint = "Rename the file, or add the extension to ARCHIVE_EXTENSIONS if the archive knows it"
+
+
 class NotFitsError(DoNotRetryError):
     """The bytes are no FITS file (FITS standard 4.0, section 4.4.1: it begins with SIMPLE)."""
 
     reason = "NOT_FITS"
     default_check = "FITS format"
     default_hint = "Write the file again from its source, then publish its name again"
+
+
+class FitsStructureError(DoNotRetryError):
+    """It begins as FITS, but a header breaks the standard so far that the HDUs cannot be told from one another."""
+
+    reason = "FITS_STRUCTURE"
+    default_check = "FITS structure"
+    default_hint = "Write the file again from its source, then publish its name again"
+
+
+class HeaderUnreadableError(DoNotRetryError):
+    """A header with a byte that is no printable ASCII character (FITS standard 4.0, section 3.2)."""
+
+    reason = "HEADER_UNREADABLE"
+    default_check = "header characters"
+    default_hint = "Mend the card upstream and publish the name again, or add characters to VALIDATION_WARN_ONLY"
+
+
+class ExpandsTooFarError(DoNotRetryError):
+    """What is compressed unpacks to more than EXPANDED_MAX_BYTES or EXPANDED_MAX_RATIO allow."""
+
+    reason = "EXPANDS_TOO_FAR"
+    default_check = "size when unpacked"
+    default_hint = "Raise EXPANDED_MAX_BYTES or EXPANDED_MAX_RATIO if the file is meant so, then publish its name again"
 
 
 class PackageError(DoNotRetryError):
@@ -168,6 +218,14 @@ class PackageMemberMissingError(DoNotRetryError):
     reason = "PACKAGE_NO_FRAME"
     default_check = "frame inside the package"
     default_hint = "Make the package again with its reduced frame in it"
+
+
+class PackageMemberDamagedError(DoNotRetryError):
+    """A whole package with a FITS member that is not whole and sound; `found` quotes the member's own error."""
+
+    reason = "PACKAGE_MEMBER_DAMAGED"
+    default_check = "package member"
+    default_hint = "Make the package again from sound files, then publish its name again"
 
 
 class HeaderMissingError(DoNotRetryError):
@@ -264,6 +322,40 @@ class TruncatedFrameError(RetryError):
     reason = "FITS_TRUNCATED"
     default_check = "file size"
     default_hint = "Copy the whole file again, then publish its name again"
+
+
+class EmptyFileError(TruncatedFrameError):
+    """A file without a byte: not written yet, or a full disk."""
+
+    reason = "FILE_EMPTY"
+    default_hint = "Look for space on the disk it was written to; copy the file again, then publish its name again"
+
+
+class ChecksumError(RetryError):
+    """An HDU whose bytes do not agree with its CHECKSUM or DATASUM (FITS standard 4.0, section 4.4.2.7).
+
+    Not permanent at once: a file that is written into space reserved for it has its full size from the beginning.
+    """
+
+    reason = "FITS_CHECKSUM"
+    default_check = "checksum"
+    default_hint = "Copy the file again from its source, then publish its name again"
+
+
+class TrailingBytesError(RetryError):
+    """Bytes behind the last HDU: something that is still being added, or the rest of an older file."""
+
+    reason = "FITS_TRAILING"
+    default_check = "end of file"
+    default_hint = "Write the file again from its source, then publish its name again"
+
+
+class GzipDamagedError(RetryError):
+    """Gzip's own checksum or structure is wrong; as with ChecksumError it may still be being written."""
+
+    reason = "GZIP_DAMAGED"
+    default_check = "gzip"
+    default_hint = "Copy the file again from its source, then publish its name again"
 
 
 class FileChangedError(RetryError):

@@ -1,15 +1,21 @@
 """A FITS header as JSON values."""
 
 import math
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
 from astropy.io import fits
 from astropy.io.fits.card import Undefined
+from astropy.utils.exceptions import AstropyWarning
 
 from lco_ingester.exceptions import HeaderValueError
 
 JsonValue = str | int | float | bool | None
+
+# Numbers that FITS cannot write and some writers do all the same, without quotes; JSON has none of them either.
+_NO_NUMBERS = ("nan", "inf", "infinity")
+_CARD_ERRORS = (fits.VerifyError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError)
 
 
 def cards(header: fits.Header, blacklist: tuple[str, ...], path: str) -> Iterator[tuple[str, JsonValue]]:
@@ -18,15 +24,17 @@ def cards(header: fits.Header, blacklist: tuple[str, ...], path: str) -> Iterato
     Raises HeaderValueError if a card cannot be read.
     """
     seen = {"", *blacklist}
-    for card in header.cards:
-        keyword = card.keyword
-        if keyword in seen:
-            continue
-        seen.add(keyword)
+    for number, card in enumerate(header.cards):
+        keyword = ""
         try:
-            yield keyword, json_value(card.value)
-        except (fits.VerifyError, ValueError, UnicodeError) as error:
-            raise HeaderValueError(frame=path, check=keyword, expected="a readable card", found=str(error)) from error
+            keyword = card.keyword.strip()
+            if keyword in seen:
+                continue
+            seen.add(keyword)
+            yield keyword, _value_of(card)
+        except _CARD_ERRORS as error:
+            check = keyword or f"card {number + 1}"
+            raise HeaderValueError(frame=path, check=check, expected="a readable card", found=str(error)) from error
 
 
 def json_value(value: Any) -> JsonValue:
@@ -40,3 +48,15 @@ def json_value(value: Any) -> JsonValue:
     if hasattr(value, "item"):  # a numpy scalar
         return json_value(value.item())
     return str(value)
+
+
+def _value_of(card: fits.Card) -> JsonValue:
+    """The card's value; what stands there without quotes and is no FITS value is taken as text, as astropy mends it."""
+    try:
+        return json_value(card.value)
+    except fits.VerifyError:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", AstropyWarning)
+            card.verify("silentfix")
+        value = json_value(card.value)
+    return None if isinstance(value, str) and value.strip("+- ").lower() in _NO_NUMBERS else value

@@ -14,13 +14,15 @@ from datetime import UTC, datetime
 from typing import IO, Any
 
 from lco_ingester import steps
-from lco_ingester.datafile import StreamFile, md5_of_stream
+from lco_ingester.checks import Checks
+from lco_ingester.datafile import StreamFile
 from lco_ingester.exceptions import AlreadyArchivedError, HeaderMissingError
 from lco_ingester.frame import InArchive, Record, Validated
 from lco_ingester.metrics import Metrics
 from lco_ingester.record import RecordRules
 from lco_ingester.services import open_services
 from lco_ingester.settings import Settings, load_settings
+from lco_ingester.stream import md5_of_stream
 
 Path = str | os.PathLike[str]
 
@@ -61,6 +63,7 @@ def upload_file_to_s3(fileobj: IO[bytes], path: Path | None = None, bucket: str 
         validated = _read(fileobj, path, settings)
     except HeaderMissingError:  # its record may have been made with other required_headers
         validated = _read(fileobj, path, settings.model_copy(update={"required_headers": KEY_HEADERS}))
+    steps.refuse_unknown_extension(validated, Checks.of(settings))
     uploaded = steps.upload(
         validated, StreamFile(fileobj, path), services.store, services.metrics, _now(), may_have_run=False
     )
@@ -122,7 +125,7 @@ def ingest_with(settings: Settings, fileobj: IO[bytes], path: Path | None = None
     file = StreamFile(fileobj, path)
     services = open_services(settings)
     with services.metrics.timed("ingester"):
-        validated = steps.validate(file, RecordRules.of(settings), services)
+        validated = steps.validate(file, RecordRules.of(settings), Checks.of(settings), services)
         if isinstance(validated, InArchive):
             raise _already_archived(file.path, validated.validated.md5)
         uploaded = steps.upload(validated, file, services.store, services.metrics, _now(), may_have_run=False)
@@ -145,7 +148,7 @@ def _settings(**overrides: Any) -> Settings:
 
 
 def _read(fileobj: IO[bytes], path: Path | None, settings: Settings) -> Validated:
-    return steps.read_frame(StreamFile(fileobj, path), RecordRules.of(settings), Metrics.off())
+    return steps.read_frame(StreamFile(fileobj, path), RecordRules.of(settings), Checks.of(settings), Metrics.off())
 
 
 def _already_archived(frame: str, md5: str) -> AlreadyArchivedError:

@@ -1,63 +1,173 @@
-"""Spectrograph packages: the frame that describes a `.tar.gz` or `.tar` (docs/record.md, "Which header")."""
+"""Spectrograph packages: the frame that describes a `.tar.gz` or `.tar` (docs/record.md, "Which header").
+
+A package is read as a stream, member by member, once. Nothing of it is ever written anywhere, so its names, links and
+devices can do no harm; what could is refused: endless headers and members, and sparse members, which claim more bytes
+than they have.
+"""
 
 import tarfile
-import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import BinaryIO, cast
 
-from lco_ingester.exceptions import PackageError, PackageMemberMissingError, TruncatedFrameError
+from astropy.io import fits
+
+from lco_ingester.checks import Checks
+from lco_ingester.exceptions import (
+    IngesterError,
+    PackageError,
+    PackageMemberDamagedError,
+    PackageMemberMissingError,
+    TrailingBytesError,
+    TruncatedFrameError,
+)
+from lco_ingester.stream import CHUNK, CountingReader, Readable, drain, gzip_errors_named, unpacked
+from lco_ingester.validation import read_headers
 
 EXTENSIONS = (".tar.gz", ".tar")
 FRAME_MARKS = ("e00.fits", "e90.fits", "e91.fits")
-_DRAIN = 1024 * 1024
+FITS_EXTENSIONS = (".fits", ".fits.fz", ".fits.gz")
+_BLOCK = tarfile.BLOCKSIZE
+_LONGEST_NAME = 64 * 1024  # bytes of a header that only says more of the next member, such as its long name
+_LONGEST_SIZE = 18  # digits
+_LONG_NAME = (tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK)
+_EXTENDED = (tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE)
+_OF_THE_NEXT = _LONG_NAME + _EXTENDED
 
 
-@contextmanager
-def frame_inside(stream: BinaryIO, path: str) -> Iterator[BinaryIO]:
-    """The first regular member whose whole name contains one of FRAME_MARKS, as a seekable stream.
+def read_package(contents: Readable, path: str, checks: Checks) -> list[fits.Header]:
+    """The headers of the first regular member whose whole name contains one of FRAME_MARKS.
 
-    The package is read to its end first, so that one that is still being written is not taken for whole. Nothing is
-    ever extracted to a disk. Raises TruncatedFrameError, PackageError or PackageMemberMissingError.
+    `contents` is the tar, unpacked; it is read to its end, so that one that is still being written is not taken for
+    whole. All its FITS members are checked. Raises TruncatedFrameError, PackageError, PackageMemberMissingError or
+    PackageMemberDamagedError.
     """
-    with _errors_named(path):
-        package = tarfile.open(fileobj=stream, mode="r:*")
-    with package:
-        with _errors_named(path):
-            member = _find_frame(package)
-            _read_to_end(package)
-        if member is None:
-            raise PackageMemberMissingError(
-                frame=path, expected="a member named *" + ", *".join(FRAME_MARKS), found="none in the package"
-            )
-        with _errors_named(path):
-            yield cast(BinaryIO, package.extractfile(member))
+    headers = None
+    for name, member in _members(contents, path, checks):
+        if headers is None and any(mark in name for mark in FRAME_MARKS):
+            headers = _headers_of(member, name, path, checks)
+        elif name.endswith(FITS_EXTENSIONS) and checks.wanted("members"):
+            try:
+                _headers_of(member, name, path, checks)
+            except PackageMemberDamagedError as error:
+                checks.failed("members", error)
+    if headers is None:
+        raise PackageMemberMissingError(
+            frame=path, expected="a member named *" + ", *".join(FRAME_MARKS), found="none in the package"
+        )
+    return headers
 
 
-def _find_frame(package: tarfile.TarFile) -> tarfile.TarInfo | None:
-    found = None
-    for member in package:
-        if found is None and member.isreg() and any(mark in member.name for mark in FRAME_MARKS):
-            found = member
-    return found
+class _Member:
+    """The `size` bytes of a member, which come next in the package.
+
+    Reading raises TruncatedFrameError or GzipDamagedError for a fault of the package itself, and keeps it as `fault`.
+    """
+
+    def __init__(self, contents: Readable, size: int, path: str) -> None:
+        self._contents = contents
+        self._left = size
+        self._path = path
+        self.fault: IngesterError | None = None
+
+    def read(self, size: int = -1, /) -> bytes:
+        wanted = self._left if size < 0 else min(size, self._left)
+        try:
+            piece = _read_exactly(self._contents, wanted, self._path)
+        except IngesterError as error:
+            self.fault = error
+            raise
+        self._left -= wanted
+        return piece
+
+    def skip(self) -> None:
+        """Read what is left of it."""
+        while self.read(CHUNK):
+            pass
 
 
-def _read_to_end(package: tarfile.TarFile) -> None:
-    """Past the last member lies gzip's own checksum of all that came before (RFC 1952, section 2.3.1)."""
-    contents = cast(BinaryIO, package.fileobj)
-    while contents.read(_DRAIN):
-        pass
-
-
-@contextmanager
-def _errors_named(path: str) -> Iterator[None]:
+def _headers_of(member: _Member, name: str, path: str, checks: Checks) -> list[fits.Header]:
+    """The headers of a member, which may be gzipped itself."""
+    inside = f"{path}:{name}"
     try:
-        yield
-    except EOFError as error:
-        raise TruncatedFrameError(frame=path, expected="a whole package", found=str(error)) from error
-    except tarfile.ReadError as error:
-        if "unexpected end of data" in str(error) or "empty file" in str(error):
-            raise TruncatedFrameError(frame=path, expected="a whole package", found=str(error)) from error
-        raise PackageError(frame=path, expected="a tar package", found=str(error)) from error
-    except (tarfile.TarError, zlib.error, OSError) as error:
-        raise PackageError(frame=path, expected="a tar package", found=str(error)) from error
+        with gzip_errors_named(inside):
+            return read_headers(unpacked(CountingReader(member), checks, inside), inside, checks)
+    except IngesterError as error:
+        if error is member.fault:
+            raise
+        raise PackageMemberDamagedError(frame=path, check=f"member {name}", found=str(error)) from error
+
+
+def _members(contents: Readable, path: str, checks: Checks) -> Iterator[tuple[str, _Member]]:
+    """Name and bytes of each regular member; the package is then read to its end.
+
+    What was not read of a member when the next one is asked for is skipped.
+    """
+    count = 0
+    said: dict[str, str] = {}  # by headers that are no members themselves, of the next one
+    while (info := _next_header(contents, path, first=count == 0)) is not None:
+        count += 1
+        if count > checks.package_max_members:
+            raise PackageError(frame=path, expected=f"at most {checks.package_max_members} members", found="more")
+        size = _size_of(info, said, path)
+        member = _Member(contents, size, path)
+        if info.type in _OF_THE_NEXT:
+            said |= _said_by(info, member, size, path)
+        else:
+            if info.isreg():
+                yield said.get("path", info.name), member
+            said = {}
+        member.skip()
+        _read_exactly(contents, -size % _BLOCK, path)
+    if drain(contents):
+        error = TrailingBytesError(frame=path, expected="zeros after the end of the package", found="other bytes")
+        checks.failed("trailing", error)
+
+
+def _next_header(contents: Readable, path: str, first: bool) -> tarfile.TarInfo | None:
+    """The next header; None at the block of zeros that ends a package."""
+    block = _read_exactly(contents, _BLOCK, path)
+    if not block.strip(b"\0"):
+        return None
+    try:
+        return tarfile.TarInfo.frombuf(block, "utf-8", "backslashreplace")
+    except (tarfile.HeaderError, ValueError) as error:
+        found = str(error) if first else f"{error} in the header after a member"
+        raise PackageError(frame=path, expected="a tar package", found=found) from error
+
+
+def _size_of(info: tarfile.TarInfo, said: dict[str, str], path: str) -> int:
+    """How many bytes of the package are the member's."""
+    if info.issparse() or any(keyword.startswith("GNU.sparse") for keyword in said):
+        raise PackageError(frame=path, expected="no sparse members", found=info.name)
+    if info.type in tarfile.SUPPORTED_TYPES and not info.isreg() and info.type not in _OF_THE_NEXT:
+        return 0  # links, directories and devices have no bytes, whatever their size says
+    text = str(info.size) if info.type in _OF_THE_NEXT else said.get("size", str(info.size))
+    if not text.isdecimal() or len(text) > _LONGEST_SIZE:
+        raise PackageError(frame=path, expected="a size of each member", found=text[:40])
+    return int(text)
+
+
+def _said_by(info: tarfile.TarInfo, member: _Member, size: int, path: str) -> dict[str, str]:
+    """What a header says of the next member: GNU's long name, or the keywords of a pax header (POSIX.1-2001, pax)."""
+    if size > _LONGEST_NAME:
+        raise PackageError(frame=path, expected=f"headers of at most {_LONGEST_NAME} bytes", found=f"{size}")
+    content = member.read(size)
+    if info.type == tarfile.GNUTYPE_LONGNAME:
+        return {"path": content.split(b"\0", 1)[0].decode("utf-8", "backslashreplace")}
+    said = {}
+    while info.type in (tarfile.XHDTYPE, tarfile.SOLARIS_XHDTYPE) and content.strip(b"\0"):
+        length = content.split(b" ", 1)[0]  # of the record `length keyword=value\n`, itself included
+        end = int(length) if length.isdigit() and len(length) < _LONGEST_SIZE else 0
+        if not len(length) < end <= len(content):
+            raise PackageError(frame=path, expected="pax headers", found=repr(content[:20]))
+        keyword, _, value = content[len(length) + 1 : end - 1].decode("utf-8", "backslashreplace").partition("=")
+        said[keyword] = value
+        content = content[end:]
+    return said
+
+
+def _read_exactly(contents: Readable, size: int, path: str) -> bytes:
+    with gzip_errors_named(path):
+        piece = contents.read(size)
+    if len(piece) < size:
+        raise TruncatedFrameError(frame=path, expected="a whole package", found="the file's end in or after a member")
+    return piece

@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -59,8 +59,10 @@ def _broker_url(url: SecretStr | None) -> SecretStr | None:
     return url
 
 
+CheckName = Literal["size", "padding", "trailing", "checksum", "datasum", "characters", "members"]
 CommaList = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split_by(","))]
 ColonList = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split_by(":"))]
+CheckNames = Annotated[tuple[CheckName, ...], NoDecode, BeforeValidator(_split_by(","))]
 AnyTextFlag = Annotated[bool, BeforeValidator(_flag)]
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
 BrokerUrl = Annotated[SecretStr, AfterValidator(_broker_url)]
@@ -124,6 +126,24 @@ class Settings(BaseSettings):
     )
     private_file_types: CommaList = Field(
         ("-t00", "-x00"), description="A basename with one of these in it stays private for 999 years."
+    )
+    archive_extensions: CommaList = Field(
+        (".fits", ".fits.fz", ".tar.gz", ".pdf", ".jpg", ".jpeg"),
+        description="Extensions that the archive knows, exactly so; a file with another is not uploaded.",
+    )
+    validation: Literal["strict", "headers"] = Field(
+        "strict", description="How deeply files are checked: `strict`, or `headers`, only what the record needs."
+    )
+    validation_warn_only: CheckNames = Field(
+        ("trailing",), description="Checks whose failure is only logged, comma-separated (docs/validation.md)."
+    )
+    date_from_mjd: bool = Field(False, description="Take the date of `MJD-OBS` where a header has no `DATE-OBS`.")
+    package_max_members: int = Field(1000, ge=1, description="Most members that a package may have.")
+    expanded_max_bytes: int = Field(
+        20 * 2**30, ge=1, description="Most bytes to which a gzipped file or package may unpack."
+    )
+    expanded_max_ratio: float = Field(
+        200.0, gt=1, description="Most bytes that one byte of gzip may unpack to, once 256 MiB are unpacked."
     )
 
     @field_validator("aws_secret_access_key")

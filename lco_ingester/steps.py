@@ -10,11 +10,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 
+from astropy.io import fits
+
 from lco_ingester.archive import Archive, DuplicateVersion, Posted
-from lco_ingester.datafile import DataFile, ExactReader, md5_of_stream, split_name
+from lco_ingester.checks import Checks
+from lco_ingester.datafile import DataFile, ExactReader, refuse_unusable_name, split_name
+from lco_ingester.dates import make_dates_usable
 from lco_ingester.exceptions import (
     ArchivedElsewhereError,
     ArchiveFailedError,
+    ExtensionNotAcceptedError,
     FileChangedError,
     FileMissingError,
     IngesterError,
@@ -23,11 +28,12 @@ from lco_ingester.exceptions import (
 from lco_ingester.frame import Archived, Fingerprint, InArchive, Record, Uploaded, Validated
 from lco_ingester.metrics import Metrics
 from lco_ingester.package import EXTENSIONS as PACKAGE_EXTENSIONS
-from lco_ingester.package import frame_inside
+from lco_ingester.package import read_package
 from lco_ingester.publisher import Publisher
 from lco_ingester.record import RecordRules, build_record, end_of_exposure, observation_date
 from lco_ingester.services import Services
 from lco_ingester.store import Store, StoredObject, describe_object
+from lco_ingester.stream import HashingReader, gzip_errors_named, unpacked
 from lco_ingester.validation import read_headers
 
 LONGEST_KEY = 32  # characters that the archive takes as the key of a version (docs/archive-api.md)
@@ -42,35 +48,53 @@ class ArchivedByOther:
     url: str
 
 
-def read_frame(file: DataFile, rules: RecordRules, metrics: Metrics) -> Validated:
-    """Read a file once to its end, check it and make its record. No network but for a metric.
+def read_frame(file: DataFile, rules: RecordRules, checks: Checks, metrics: Metrics) -> Validated:
+    """Read a file once, from first to last byte, check it and make its record. No network but for a metric.
 
-    Raises the errors of `datafile`, `package`, `validation` and `record`.
+    Raises the errors of `datafile`, `stream`, `package`, `validation` and `record`.
     """
+    refuse_unusable_name(file.path)
     before = _fingerprint(file)
     basename, extension = split_name(file.path)
-    with file.opened() as stream:
-        with metrics.timed("ingester.get_md5"):
-            md5, size = md5_of_stream(stream, file.path)
-        if size != before.size:
-            raise FileChangedError(frame=file.path, expected=f"{before.size} bytes", found=f"{size} at its end")
-        stream.seek(0)
-        if extension in PACKAGE_EXTENSIONS:
-            with frame_inside(stream, file.path) as member:
-                headers = read_headers(member, file.path)
-        else:
-            headers = read_headers(stream, file.path)
+    try:
+        with file.opened() as stream, metrics.timed("ingester.get_md5"):
+            reader = HashingReader(stream, file.path)
+            headers = _headers(reader, file.path, extension, checks)
+            md5, size = reader.finish()
+    except IngesterError as error:
+        if file.fingerprint() not in (before, None):  # what is wrong may be of neither the old bytes nor the new
+            raise _changed(file.path) from error
+        raise
+    if size != before.size:
+        raise FileChangedError(frame=file.path, expected=f"{before.size} bytes", found=f"{size} at its end")
+    for header in headers:
+        make_dates_usable(header, "DATE-OBS", checks.date_from_mjd)
     record = build_record(headers, basename, extension, rules, file.path)
-    validated = Validated(file.path, basename, extension, md5, before, record)
     if _fingerprint(file) != before:  # the header may be of other bytes than the md5, and nobody looks again before
-        raise _changed(validated)  # these are found in the archive and announced
+        raise _changed(file.path)  # these are found in the archive and announced
+    return Validated(file.path, basename, extension, md5, before, record)
+
+
+def validate(file: DataFile, rules: RecordRules, checks: Checks, services: Services) -> Validated | InArchive:
+    """Named → Validated, or InArchive if the archive says that it has these bytes.
+
+    Raises ExtensionNotAcceptedError if it has not, and would not know what to do with them.
+    """
+    validated = read_frame(file, rules, checks, services.metrics)
+    if services.archive.has_version(validated.md5):
+        return InArchive(validated, None)
+    refuse_unknown_extension(validated, checks)
     return validated
 
 
-def validate(file: DataFile, rules: RecordRules, services: Services) -> Validated | InArchive:
-    """Named → Validated, or InArchive if the archive says that it has these bytes."""
-    validated = read_frame(file, rules, services.metrics)
-    return InArchive(validated, None) if services.archive.has_version(validated.md5) else validated
+def refuse_unknown_extension(validated: Validated, checks: Checks) -> None:
+    """Raises ExtensionNotAcceptedError for one that is not in ARCHIVE_EXTENSIONS, exactly as it is written there."""
+    if validated.extension not in checks.archive_extensions:
+        raise ExtensionNotAcceptedError(
+            frame=validated.path,
+            expected="one of " + ", ".join(checks.archive_extensions),
+            found=f"{validated.extension!r}, all from the name's first dot on",
+        )
 
 
 def upload(
@@ -89,7 +113,7 @@ def upload(
         if there is not None and (there.md5, there.size) == (validated.md5, size):
             return Uploaded(validated, there.version_id)
     if _fingerprint(file) != validated.fingerprint:
-        raise _changed(validated)
+        raise _changed(validated.path)
     with _named(file.path), metrics.timed("ingester.upload_file"), _rated(metrics, size), file.opened() as stream:
         version_id = store.put(ExactReader(stream, size, file.path), size, validated.md5, target)
     return Uploaded(validated, version_id)
@@ -208,7 +232,7 @@ def _refuse_outdated(uploaded: Uploaded, file: DataFile, store: Store, now: date
     if present == validated.fingerprint:
         return
     if present is not None:
-        raise _changed(validated)
+        raise _changed(validated.path)
     with _named(validated.path):
         there = store.current_version(stored_object(validated, now).key)
     if there is None or there.version_id == uploaded.version_id or there.md5 == validated.md5:
@@ -225,10 +249,14 @@ def _fingerprint(file: DataFile) -> Fingerprint:
     return present
 
 
-def _changed(validated: Validated) -> FileChangedError:
-    return FileChangedError(
-        frame=validated.path, expected="the file as it was read", found="another size, time or inode"
-    )
+def _changed(path: str) -> FileChangedError:
+    return FileChangedError(frame=path, expected="the file as it was read", found="another size, time or inode")
+
+
+def _headers(reader: HashingReader, path: str, extension: str, checks: Checks) -> list[fits.Header]:
+    read = read_package if extension in PACKAGE_EXTENSIONS else read_headers
+    with gzip_errors_named(path):
+        return read(unpacked(reader, checks, path), path, checks)
 
 
 @contextmanager

@@ -1,110 +1,266 @@
-"""Is the FITS file whole? Its headers, or an error that says what is wrong."""
+"""Is the FITS file whole and sound? Its headers, or an error that says what is wrong.
 
-import gzip
-import logging
+The file is read once, from first to last, and no pixel is unpacked: each header is kept, the data behind it are
+counted and summed up. Only then is astropy shown the headers, and nothing else.
+"""
+
+import io
+import os
+import struct
 import warnings
-import zlib
-from typing import Any, BinaryIO, cast
 
 from astropy.io import fits
 from astropy.utils.exceptions import AstropyWarning
 
-from lco_ingester.datafile import ExactReader, size_of
-from lco_ingester.exceptions import NotFitsError, TruncatedFrameError
+from lco_ingester.checks import Checks
+from lco_ingester.checksum import LARGEST, OnesComplementSum
+from lco_ingester.exceptions import (
+    ChecksumError,
+    EmptyFileError,
+    FitsStructureError,
+    HeaderUnreadableError,
+    NotFitsError,
+    TrailingBytesError,
+    TruncatedFrameError,
+)
+from lco_ingester.stream import CHUNK, Readable, drain
+from lco_ingester.structure import BLOCK, CARD, RawHeader
 
-BLOCK = 2880  # bytes (FITS standard 4.0, section 3.1)
-_GZIP_MAGIC = b"\x1f\x8b"
+LONGEST_HEADERS = 16 * 1024 * 1024  # bytes of all headers of a file together
 _FIRST_CARD = b"SIMPLE  ="
+_NEXT_HEADER = b"XTENSION"
+_END = b"END     "
+_LEGAL = bytes(range(0x20, 0x7F))  # FITS standard 4.0, section 3.2
+_READABLE = bytes(byte if byte in _LEGAL else ord("?") for byte in range(256))
+_KINDS = {
+    b"\x89PNG": "a PNG image", b"\xff\xd8\xff": "a JPEG image", b"%PDF": "a PDF document", b"PK\x03\x04": "a zip file",
+    b"\x1f\x8b": "gzip within gzip", b"\x1f\x9d": "a .Z file", b"BZh": "a bzip2 file", b"\xfd7zXZ": "an xz file",
+}  # fmt: skip
 # All that astropy was seen to raise over damaged headers.
-_ASTROPY_ERRORS = (OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, fits.VerifyError)
+_ASTROPY_ERRORS = (
+    OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, AssertionError, RecursionError,
+    struct.error, fits.VerifyError,
+)  # fmt: skip
 
-logger = logging.getLogger(__name__)
 
-
-def read_headers(stream: BinaryIO, path: str) -> list[fits.Header]:
+def read_headers(contents: Readable, path: str, checks: Checks) -> list[fits.Header]:
     """The header of every HDU, in order; a tile-compressed image as the image it holds.
 
-    No pixel is read. Raises TruncatedFrameError if the file ends before its last HDU does, or NotFitsError.
+    `contents` is read from where it stands to its end. Raises an error for what `checks` does not forgive:
+    TruncatedFrameError, EmptyFileError, ChecksumError or TrailingBytesError where the file may still be being
+    written, else NotFitsError, FitsStructureError or HeaderUnreadableError.
     """
-    contents = _decompressed(stream)
-    try:
-        size = _size_of(contents)
-        _refuse_what_is_no_fits(contents, size, path)
-        return _whole_headers(contents, size, path)
-    except EOFError as error:
-        raise TruncatedFrameError(frame=path, expected="a whole gzip file", found=str(error)) from error
-    except (zlib.error, gzip.BadGzipFile) as error:
-        raise NotFitsError(frame=path, expected="a sound gzip file", found=str(error)) from error
+    headers = _Walk(contents, path, checks).headers()
+    if path.endswith(".fz") and len(headers) == 1 and headers[0].data_size() == 0:
+        found = "an empty first HDU and nothing else"
+        checks.failed("size", TruncatedFrameError(frame=path, expected="an extension, as .fz says", found=found))
+    return _as_astropy_reads(headers, path)
 
 
-def _decompressed(stream: BinaryIO) -> BinaryIO:
-    magic = stream.read(len(_GZIP_MAGIC))
-    stream.seek(0)
-    return cast(BinaryIO, gzip.GzipFile(fileobj=stream)) if magic == _GZIP_MAGIC else stream
+class _Walk:
+    """One reading of a FITS file from HDU to HDU."""
+
+    def __init__(self, contents: Readable, path: str, checks: Checks) -> None:
+        self._contents = contents
+        self._path = path
+        self._checks = checks
+        self._position = 0
+        self._left_for_headers = LONGEST_HEADERS
+
+    def headers(self) -> list[RawHeader]:
+        """All headers; the file has then been read to its end."""
+        headers: list[RawHeader] = []
+        while raw := self._header(len(headers)):
+            headers.append(RawHeader(self._path, len(headers), self._position - len(raw), raw))
+            self._data(headers[-1])
+        return headers
+
+    def _header(self, number: int) -> bytes:
+        block = self._read(BLOCK)
+        if number == 0:
+            self._refuse_what_is_no_fits(block)
+        elif not self._is_header(block, number):
+            return b""
+        blocks = [block]
+        while not self._is_last_block(blocks[-1], number, len(blocks)):
+            blocks.append(self._read(BLOCK))
+        return b"".join(blocks)
+
+    def _is_header(self, block: bytes, number: int) -> bool:
+        """Whether another HDU begins with this block; what else may be there is reported."""
+        if block.startswith(_NEXT_HEADER):
+            return True
+        if block and _NEXT_HEADER.startswith(block):
+            found = "the file's end in its header"
+            self._checks.failed("size", self._truncated(f"a whole HDU {number}", found))
+        elif block:
+            drained = drain(self._contents)  # the file must be read to its end
+            found = "bytes" if drained or block.strip(b"\0") else "zeros: space reserved for more to be written?"
+            self._checks.failed(
+                "trailing",
+                TrailingBytesError(
+                    frame=self._path,
+                    expected=f"its end after {number} HDUs and {self._position - len(block)} bytes",
+                    found=found,
+                ),
+            )
+        return False
+
+    def _is_last_block(self, block: bytes, number: int, count: int) -> bool:
+        if block and not block.strip(b"\0"):
+            raise self._truncated(f"the header of HDU {number}", "zeros: space reserved and not written yet")
+        illegal = block.translate(None, _LEGAL)
+        if illegal:
+            card = (count - 1) * BLOCK // CARD + block.index(illegal[:1]) // CARD
+            keyword = block[block.index(illegal[:1]) // CARD * CARD :][:8].translate(_READABLE).decode().rstrip()
+            error = HeaderUnreadableError(
+                frame=self._path,
+                expected="ASCII text without control characters",
+                found=f"byte 0x{illegal[0]:02x} in card {card + 1} ({keyword}) of HDU {number}",
+            )
+            self._checks.failed("characters", error)
+        if len(block) < BLOCK:
+            raise self._truncated(
+                f"the END of the header of HDU {number}", f"the file's end after {self._position} bytes"
+            )
+        self._left_for_headers -= BLOCK
+        if self._left_for_headers < 0:
+            raise FitsStructureError(
+                frame=self._path, expected=f"at most {LONGEST_HEADERS} bytes of headers", found="more"
+            )
+        return _holds_end(block)
+
+    def _refuse_what_is_no_fits(self, start: bytes) -> None:
+        if not start:
+            raise EmptyFileError(frame=self._path, expected="a FITS file", found="an empty file")
+        if not start.strip(b"\0"):
+            raise self._truncated("a FITS file", "zeros: space reserved and not written yet")
+        if not start.startswith(_FIRST_CARD[: len(start)]):
+            raise NotFitsError(
+                frame=self._path, expected=f"{_FIRST_CARD.decode()!r} at its beginning", found=_kind(start)
+            )
+
+    def _data(self, header: RawHeader) -> None:
+        size = header.data_size()
+        span = -(-size // BLOCK) * BLOCK
+        guarded = any(header.text(keyword) for keyword in ("CHECKSUM", "DATASUM")) and self._checks.wanted("checksum")
+        total = OnesComplementSum() if guarded else None
+        got = self._skip(span, total)
+        if got < span:
+            error = self._truncated(f"{header.end + span} bytes by HDU {header.number}", str(self._position))
+            self._checks.failed("padding" if got >= size else "size", error)
+            return
+        if total is not None:
+            verify_sums(header, total, self._checks)
+
+    def _skip(self, span: int, total: OnesComplementSum | None) -> int:
+        left = span
+        while left and (chunk := self._read(min(left, CHUNK))):
+            left -= len(chunk)
+            if total is not None:
+                total.add(chunk)
+        return span - left
+
+    def _read(self, size: int) -> bytes:
+        piece = self._contents.read(size)
+        self._position += len(piece)
+        return piece
+
+    def _truncated(self, expected: str, found: str) -> TruncatedFrameError:
+        return TruncatedFrameError(frame=self._path, expected=expected, found=found)
 
 
-def _size_of(contents: BinaryIO) -> int:
-    if not isinstance(contents, gzip.GzipFile):
-        return size_of(contents)
-    size = 0
-    while chunk := contents.read(1024 * 1024):  # the only way to know, and it checks gzip's own checksum
-        size += len(chunk)
-    return size
+def verify_sums(header: RawHeader, data: OnesComplementSum, checks: Checks) -> None:
+    """Compare DATASUM with the sum of the data, and CHECKSUM with that of the HDU.
+
+    A keyword that is missing or empty promises nothing (FITS standard 4.0, section 4.4.2.7).
+    """
+    promised = header.text("DATASUM")
+    if promised and not (promised.isdecimal() and int(promised) % LARGEST == data.value):
+        checks.failed(
+            "datasum",
+            ChecksumError(
+                frame=header.path, check=f"DATASUM of HDU {header.number}", expected=promised, found=str(data.value)
+            ),
+        )
+    if not header.text("CHECKSUM"):
+        return
+    data.add(header.raw)
+    if data.value != 0:
+        checks.failed(
+            "checksum",
+            ChecksumError(
+                frame=header.path,
+                check=f"CHECKSUM of HDU {header.number}",
+                expected="all its words to sum up to 0",
+                found=f"0x{data.value:08x}",
+            ),
+        )
 
 
-def _refuse_what_is_no_fits(contents: BinaryIO, size: int, path: str) -> None:
-    contents.seek(0)
-    start = contents.read(len(_FIRST_CARD))
-    contents.seek(0)
-    if size == 0:
-        raise TruncatedFrameError(frame=path, expected="a FITS file", found="an empty file")
-    if start != _FIRST_CARD[: len(start)]:
-        raise NotFitsError(frame=path, expected=f"{_FIRST_CARD.decode()!r} at its beginning", found=repr(start))
-    if size < BLOCK:
-        raise TruncatedFrameError(frame=path, expected=f"at least {BLOCK} bytes", found=f"{size}")
+def _holds_end(block: bytes) -> bool:
+    at = block.find(_END)
+    while at >= 0 and at % CARD:
+        at = block.find(_END, at + 1)
+    return at >= 0
 
 
-def _whole_headers(contents: BinaryIO, size: int, path: str) -> list[fits.Header]:
-    headers: list[fits.Header] = []
-    end = 0
+def _kind(start: bytes) -> str:
+    """What the file seems to be, in words."""
+    for magic, kind in _KINDS.items():
+        if start.startswith(magic):
+            return kind
+    words = start.translate(None, _LEGAL + b"\t\r\n") == b""
+    return f"text, {start[:40].decode()!r}" if words else repr(start[: len(_FIRST_CARD)])
+
+
+def _as_astropy_reads(headers: list[RawHeader], path: str) -> list[fits.Header]:
     with warnings.catch_warnings():
-        # What astropy warns of is judged here by the sizes, in our own words.
+        # What astropy warns of is judged here, in our own words.
         warnings.simplefilter("ignore", AstropyWarning)
         try:
-            # astropy refuses a file that was opened for writing too; the reader has no mode that it could see.
-            for hdu in fits.open(ExactReader(contents, size, path), mode="readonly", memmap=False):
-                headers.append(hdu.header)
-                end = _end_of(hdu, len(headers), path)
+            # memmap and mode said, for else astropy looks for them in the file object.
+            found = [hdu.header for hdu in fits.open(_HeadersAlone(headers), mode="readonly", memmap=False)]
         except _ASTROPY_ERRORS as error:
-            raise _unreadable(error, path) from error
-    _refuse_short(contents, size, end, len(headers), path)
-    return headers
+            raise FitsStructureError(frame=path, expected="headers that astropy can read", found=str(error)) from error
+    if len(found) != len(headers):
+        raise FitsStructureError(
+            frame=path, expected=f"{len(headers)} HDUs", found=f"{len(found)} that astropy can read"
+        )
+    return found
 
 
-def _end_of(hdu: Any, number: int, path: str) -> int:
-    """Where an HDU ends in the file.
+class _HeadersAlone(io.RawIOBase):
+    """A FITS file of which only the headers can be read: all that astropy needs, wherever the bytes may come from."""
 
-    Looked at before astropy reads the next one: sizes that lead backwards make it read the same HDUs for ever.
-    """
-    where = hdu.fileinfo() if hasattr(hdu, "fileinfo") else None  # None: astropy cannot make sense of it
-    if where is None or where["datSpan"] < 0:
-        raise NotFitsError(frame=path, expected="standard HDUs", found=f"a damaged header in HDU {number - 1}")
-    return int(where["datLoc"] + where["datSpan"])
+    def __init__(self, headers: list[RawHeader]) -> None:
+        super().__init__()
+        self._blocks = {
+            header.offset + at: header.raw[at : at + BLOCK].translate(_READABLE)
+            for header in headers
+            for at in range(0, len(header.raw), BLOCK)
+        }
+        self._size = headers[-1].end + headers[-1].data_size() + BLOCK
+        self._position = 0
 
+    def readable(self) -> bool:
+        return True
 
-def _unreadable(error: Exception, path: str) -> TruncatedFrameError | NotFitsError:
-    # The file does begin with a FITS card, so a header without an end is one that is not there yet.
-    if isinstance(error, OSError) and "SIMPLE" not in str(error):
-        return TruncatedFrameError(frame=path, expected="a header with its END card", found=str(error))
-    return NotFitsError(frame=path, expected="headers that astropy can read", found=str(error))
+    def seekable(self) -> bool:
+        return True
 
+    def tell(self) -> int:
+        return self._position
 
-def _refuse_short(contents: BinaryIO, size: int, end: int, hdus: int, path: str) -> None:
-    if size < end:
-        raise TruncatedFrameError(frame=path, expected=f"{end} bytes by its {hdus} HDUs", found=f"{size}")
-    contents.seek(end)
-    rest = contents.read(8)
-    if rest == b"XTENSION":
-        raise TruncatedFrameError(frame=path, expected=f"a whole HDU {hdus}", found="the file's end in its header")
-    if rest:
-        logger.warning("%s: %d bytes follow its last HDU", path, size - end)
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        start = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._size}[whence]
+        self._position = start + offset
+        return self._position
+
+    def read(self, size: int = -1) -> bytes:
+        """The block at this place, or none of it: astropy reads header by header, block by block."""
+        block, within = divmod(self._position, BLOCK)
+        found = self._blocks.get(block * BLOCK, b"")[within:]
+        piece = found if size is None or size < 0 else found[:size]
+        self._position += len(piece)
+        return piece

@@ -10,9 +10,11 @@ from typing import Any
 import numpy as np
 from astropy.io import fits
 
+from lco_ingester.checks import Checks
 from lco_ingester.frame import Record
 from lco_ingester.record import RecordRules, build_record
 from lco_ingester.settings import Settings
+from lco_ingester.stream import CountingReader, gzip_errors_named, unpacked
 from lco_ingester.validation import read_headers
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -81,9 +83,22 @@ def rules(**changes: tuple[str, ...]) -> RecordRules:
     return RecordRules(**{**defaults, **changes})
 
 
+def checks(**changes: Any) -> Checks:
+    """The checks of the default settings, with these changed."""
+    defaults = {name: Settings.model_fields[name].default for name in Checks.__dataclass_fields__}
+    return Checks(**{**defaults, **changes})
+
+
+def headers_of(content: bytes, path: str = BASENAME + ".fits", **changes: Any) -> list[fits.Header]:
+    """The headers of a FITS file, checked as the default settings say or with these changed."""
+    asked = checks(**changes)
+    with gzip_errors_named(path):
+        return read_headers(unpacked(CountingReader(io.BytesIO(content)), asked, path), path, asked)
+
+
 def record_of_file(content: bytes, basename: str = BASENAME, extension: str = ".fits", **changes: Any) -> Record:
     """The record of a FITS file."""
-    headers = read_headers(io.BytesIO(content), basename + extension)
+    headers = headers_of(content, basename + extension)
     return build_record(headers, basename, extension, rules(**changes), basename + extension)
 
 
@@ -91,7 +106,8 @@ def record_of(
     changes: Cards | None = None, basename: str = BASENAME, extension: str = ".fits", **rule_changes: Any
 ) -> Record:
     """The record of a frame with these cards changed, by way of a real file."""
-    return record_of_file(image(changes), basename, extension, **rule_changes)
+    content = compressed(changes) if extension == ".fits.fz" else image(changes)
+    return record_of_file(content, basename, extension, **rule_changes)
 
 
 def new_basename(suffix: str = "e00") -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from lco_ingester.datafile import ExactReader, PathFile, StreamFile, md5_of_stream
+from lco_ingester.datafile import ExactReader, PathFile, StreamFile
 from lco_ingester.exceptions import (
     DoNotRetryError,
     FileChangedError,
@@ -20,6 +20,7 @@ from lco_ingester.exceptions import (
     RetryError,
 )
 from lco_ingester.frame import Fingerprint
+from lco_ingester.stream import md5_of_stream
 
 CONTENT = b"0123456789" * 1000
 

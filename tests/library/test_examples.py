@@ -12,7 +12,7 @@ from lco_ingester.datafile import PathFile
 from lco_ingester.metrics import Metrics
 from lco_ingester.steps import read_frame, version_set
 from lco_ingester.store import describe_object
-from tests.library.synthetic import ROOT, rules
+from tests.library.synthetic import ROOT, checks, rules
 
 EXAMPLES = ROOT.parent / "shared" / "spec" / "examples"
 FRAMES = sorted(path.with_suffix("") for path in EXAMPLES.glob("*.json"))
@@ -39,7 +39,7 @@ def differences(expected: Any, found: Any, where: str = "") -> list[str]:
 @pytest.mark.parametrize("path", FRAMES, ids=lambda path: path.name)
 def test_an_example_frame_gives_its_record_and_its_s3_object(path: Path) -> None:
     expected = json.loads(path.with_name(path.name + ".json").read_text())
-    validated = read_frame(PathFile(str(path)), rules(), Metrics.off())
+    validated = read_frame(PathFile(str(path)), rules(), checks(), Metrics.off())
     stored = describe_object(validated.record, path.name, validated.extension, age=timedelta(days=3000))
     assert differences(expected["record"], validated.record) == []
     assert expected["version_set"] == version_set("<VersionId>", validated.md5, validated.extension)

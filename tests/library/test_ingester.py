@@ -367,7 +367,7 @@ def test_flaky_neighbours_are_outlasted_by_trying_again(
         ({"SITEID": ""}, None, DoNotRetryError, "HEADER_VALUE"),
         ({"TELID": "too long"}, None, DoNotRetryError, "ARCHIVE_REFUSED"),
         ({}, b"no FITS at all", DoNotRetryError, "NOT_FITS"),
-        ({}, b"", RetryError, "FITS_TRUNCATED"),
+        ({}, b"", RetryError, "FILE_EMPTY"),
         ({}, image(pixels=60)[:-2880], RetryError, "FITS_TRUNCATED"),
     ],
 )

@@ -11,9 +11,8 @@ from astropy.io import fits
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lco_ingester.exceptions import DoNotRetryError, HeaderMissingError, HeaderValueError
+from lco_ingester.exceptions import DoNotRetryError, HeaderMissingError, HeaderUnreadableError, HeaderValueError
 from lco_ingester.record import build_record, end_of_exposure
-from lco_ingester.validation import read_headers
 from tests.library.synthetic import (
     ABSENT,
     BASENAME,
@@ -21,6 +20,7 @@ from tests.library.synthetic import (
     compressed,
     fits_bytes,
     header,
+    headers_of,
     image,
     record_of,
     record_of_file,
@@ -134,9 +134,8 @@ def test_a_complex_number_becomes_text() -> None:
 
 
 def test_a_card_that_cannot_be_read_is_named() -> None:
-    with pytest.raises(HeaderValueError) as raised:
+    with pytest.raises(HeaderUnreadableError, match=r"byte 0x00 in card \d+ \(INSTRUME\) of HDU 0"):
         record_of_file(spoilt(b"'fa12    '", b"'fa\x0012"))
-    assert raised.value.check == "INSTRUME"
 
 
 @pytest.mark.parametrize("keyword", ["FILTER", "INSTRUME", "SITEID", "TELID"])
@@ -302,7 +301,7 @@ def test_any_iso_form_of_date_obs_is_read(written: str, year_later: str, day: st
     assert (record["DATE-OBS"], record["L1PUBDAT"], record["DAY-OBS"]) == (written, year_later, day)
 
 
-@pytest.mark.parametrize("written", ["", None, "N/A", "05/06/21", "yesterday", "2021-06-05T01:02:60", 7, True])
+@pytest.mark.parametrize("written", ["", None, "N/A", "05/06/21", "yesterday", "2021-06-05T01:02:61", 7, True])
 def test_a_null_or_unreadable_date_of_observation_is_refused(written: Any) -> None:
     with pytest.raises(HeaderValueError) as raised:
         record_of({"DATE-OBS": written})
@@ -361,7 +360,8 @@ def record_of_table(**cards: Any) -> dict[str, Any]:
     """The record of a compressed frame whose table has these cards."""
     with fits.open(io.BytesIO(compressed()), disable_image_compression=True) as hdus:
         hdus[1].header.update(cards)
-        return record_of_file(fits_bytes(*hdus), extension=".fits.fz")
+        headers = headers_of(fits_bytes(*hdus), validation="headers")  # the sums are made up
+    return build_record(headers, BASENAME, ".fits.fz", rules())
 
 
 def test_checksums_of_a_compressed_frame_are_those_of_its_image() -> None:
@@ -401,7 +401,7 @@ def test_an_exposure_that_ends_beyond_the_calendar_is_no_error() -> None:
 
 
 def test_reading_does_not_change_the_header() -> None:
-    [cards] = read_headers(io.BytesIO(image({"RLEVEL": ABSENT})), "a.fits")
+    [cards] = headers_of(image({"RLEVEL": ABSENT}))
     before = cards.copy()
     build_record([cards], "a-e91_cat", ".fits", rules())
     assert list(cards.items()) == list(before.items())

@@ -38,6 +38,13 @@ DEFAULTS = {
     "public_proposals": ("EPO", "calib", "standard", "pointing"),
     "private_proposals": ("LCOEngineering",),
     "private_file_types": ("-t00", "-x00"),
+    "archive_extensions": (".fits", ".fits.fz", ".tar.gz", ".pdf", ".jpg", ".jpeg"),
+    "validation": "strict",
+    "validation_warn_only": ("trailing",),
+    "date_from_mjd": False,
+    "package_max_members": 1000,
+    "expanded_max_bytes": 20 * 2**30,
+    "expanded_max_ratio": 200.0,
 }
 SECRETS = ("auth_token", "aws_access_key_id", "aws_secret_access_key", "aws_session_token", "fits_broker")
 
@@ -71,6 +78,10 @@ def test_the_defaults_are_these() -> None:
         ("AWS_DEFAULT_REGION", "", None),
         ("AWS_ENDPOINT_URL_S3", "", None),
         ("FITS_BROKER", "amqp://user:pw@host:5672/vhost", "amqp://user:pw@host:5672/vhost"),
+        ("VALIDATION", "headers", "headers"),
+        ("VALIDATION_WARN_ONLY", "checksum, padding", ("checksum", "padding")),
+        ("VALIDATION_WARN_ONLY", "", ()),
+        ("ARCHIVE_EXTENSIONS", ".fits,.FITS", (".fits", ".FITS")),
         ("REQUIRED_HEADERS", "SITEID,TELID", ("SITEID", "TELID")),
         ("REQUIRED_HEADERS", " SITEID , TELID ,", ("SITEID", "TELID")),
         ("HEADER_BLACKLIST", "", ()),
@@ -101,6 +112,9 @@ WRONG = {
     "OPENTSDB_PORT": "70000",
     "POSTPROCESS_FILES": "secret-in-the-wrong-line-4",
     "FITS_BROKER": "secret-in-the-wrong-line-5",
+    "VALIDATION": "secret-in-the-wrong-line-6",
+    "VALIDATION_WARN_ONLY": "size,secret-in-the-wrong-line-7",
+    "EXPANDED_MAX_RATIO": "secret-in-the-wrong-line-8",
 }
 
 

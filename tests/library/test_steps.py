@@ -29,7 +29,7 @@ from lco_ingester.publisher import Publisher
 from lco_ingester.services import Services
 from lco_ingester.steps import ArchivedByOther, version_key
 from tests.library.scripted import closed_port, committing_and_failing
-from tests.library.synthetic import image, new_basename, package, record_of, record_of_file, rules, write_frame
+from tests.library.synthetic import checks, image, new_basename, package, record_of, record_of_file, rules, write_frame
 from tests.support.servers import ArchiveServer, S3Server, running_archive
 
 NOW = datetime.fromisoformat("2020-01-03")
@@ -37,7 +37,7 @@ UUID = "2ffa10c5-a97e-4bc7-b202-9b456c0977cf"
 
 
 def read(path: Path) -> Validated:
-    return steps.read_frame(PathFile(str(path)), rules(), Metrics.off())
+    return steps.read_frame(PathFile(str(path)), rules(), checks(), Metrics.off())
 
 
 def upload(validated: Validated, services: Services, may_have_run: bool = False) -> Uploaded:
@@ -107,15 +107,15 @@ def test_a_stream_that_grows_while_it_is_read_is_not_ready() -> None:
             return super().read(size)
 
     with pytest.raises(FileChangedError):
-        steps.read_frame(StreamFile(Growing(image()), "a-e00.fits"), rules(), Metrics.off())
+        steps.read_frame(StreamFile(Growing(image()), "a-e00.fits"), rules(), checks(), Metrics.off())
 
 
 def test_validating_asks_whether_the_archive_has_the_bytes(tmp_path: Path, services: Services) -> None:
     file = PathFile(str(write_frame(tmp_path)))
-    validated = steps.validate(file, rules(), services)
+    validated = steps.validate(file, rules(), checks(), services)
     assert isinstance(validated, Validated)
     post(upload(validated, services), services)
-    assert steps.validate(file, rules(), services) == InArchive(validated, None)
+    assert steps.validate(file, rules(), checks(), services) == InArchive(validated, None)
 
 
 # Uploading

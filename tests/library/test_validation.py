@@ -1,6 +1,7 @@
 """Whole, cut, damaged and foreign files."""
 
 import gzip
+import hashlib
 import io
 import json
 import logging
@@ -14,9 +15,21 @@ from astropy.io import fits
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lco_ingester.exceptions import DoNotRetryError, IngesterError, NotFitsError, RetryError, TruncatedFrameError
-from lco_ingester.validation import BLOCK, read_headers
-from tests.library.synthetic import compressed, fits_bytes, header, image, record_of_file
+from lco_ingester.exceptions import (
+    DoNotRetryError,
+    FitsStructureError,
+    GzipDamagedError,
+    HeaderUnreadableError,
+    IngesterError,
+    NotFitsError,
+    RetryError,
+    TrailingBytesError,
+    TruncatedFrameError,
+)
+from lco_ingester.stream import HashingReader, unpacked
+from lco_ingester.structure import BLOCK
+from lco_ingester.validation import read_headers
+from tests.library.synthetic import checks, compressed, fits_bytes, header, headers_of, image, record_of_file
 
 ONE_IMAGE = image(pixels=60)
 SEVERAL = fits_bytes(
@@ -27,7 +40,7 @@ SEVERAL = fits_bytes(
 
 
 def names(content: bytes) -> list[str]:
-    return [each.get("EXTNAME", "") for each in read_headers(io.BytesIO(content), "a-e00.fits")]
+    return [each.get("EXTNAME", "") for each in headers_of(content, "a-e00.fits")]
 
 
 def where(number: int) -> tuple[int, int, int]:
@@ -93,8 +106,8 @@ def test_a_cut_compressed_frame_is_truncated() -> None:
 
 @pytest.mark.parametrize(
     "content",
-    [b"\x89PNG\r\n\x1a\n" + b"x" * BLOCK, b"SIMPLE" + b"x" * BLOCK, b"\0" * BLOCK, b"<html>", ONE_IMAGE[1:]],
-    ids=["PNG", "almost", "zeros", "HTML", "shifted"],
+    [b"\x89PNG\r\n\x1a\n" + b"x" * BLOCK, b"SIMPLE" + b"x" * BLOCK, b"<html>", ONE_IMAGE[1:]],
+    ids=["PNG", "almost", "HTML", "shifted"],
 )
 def test_what_does_not_begin_as_fits_is_refused(content: bytes) -> None:
     with pytest.raises(NotFitsError, match="SIMPLE") as raised:
@@ -105,7 +118,7 @@ def test_what_does_not_begin_as_fits_is_refused(content: bytes) -> None:
 @pytest.mark.parametrize("value", [b"F", b"7", b" "])
 def test_a_file_that_does_not_claim_to_be_standard_fits_is_refused(value: bytes) -> None:
     claim = b"SIMPLE  =                    "
-    with pytest.raises(NotFitsError):
+    with pytest.raises(FitsStructureError, match="SIMPLE"):
         names(ONE_IMAGE.replace(claim + b"T", claim + value))
 
 
@@ -113,7 +126,7 @@ def test_a_damaged_header_of_a_later_hdu_is_refused() -> None:
     begin, _, _ = where(1)
     damaged = bytearray(SEVERAL)
     damaged[begin + 10] = 0
-    with pytest.raises(NotFitsError, match="HDU 1"):
+    with pytest.raises(HeaderUnreadableError, match=r"byte 0x00 .* of HDU 1"):
         names(bytes(damaged))
 
 
@@ -122,15 +135,23 @@ def test_a_damaged_header_of_a_later_hdu_is_refused() -> None:
 def test_sizes_that_lead_backwards_are_refused_and_not_followed_for_ever(keyword: str, value: str) -> None:
     begin, _, _ = where(2)
     card = SEVERAL.index(f"{keyword:8}= ".encode(), begin)
-    with pytest.raises(NotFitsError, match="HDU 2"):
+    with pytest.raises(FitsStructureError, match="HDU 2"):
         names(SEVERAL[:card] + f"{keyword:8}= {value:>20}".encode() + SEVERAL[card + 30 :])
 
 
-@pytest.mark.parametrize("more", [b"x", b"\0" * BLOCK, b"XTENSIO", b"trailing bytes" * 1000])
+@pytest.mark.parametrize("more", [b"x", b"\0" * BLOCK, b"trailing bytes" * 1000])
 def test_trailing_bytes_are_worth_a_warning_only(more: bytes, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.WARNING)
     assert names(ONE_IMAGE + more) == [""]
-    assert f"a-e00.fits: {len(more)} bytes follow its last HDU" in caplog.text
+    assert f"a-e00.fits: end of file: expected its end after 1 HDUs and {len(ONE_IMAGE)} bytes" in caplog.text
+    with pytest.raises(TrailingBytesError):
+        headers_of(ONE_IMAGE + more, validation_warn_only=())
+
+
+@pytest.mark.parametrize("letters", range(1, 8))
+def test_the_first_letters_of_another_header_are_no_trailing_bytes(letters: int) -> None:
+    with pytest.raises(TruncatedFrameError, match="a whole HDU 1"):
+        names(ONE_IMAGE + b"XTENSIO"[:letters])
 
 
 def test_a_gzipped_frame_is_read_as_the_frame_inside() -> None:
@@ -146,9 +167,9 @@ def test_a_cut_gzip_is_truncated(size: int) -> None:
 def test_a_damaged_gzip_is_refused() -> None:
     packed = bytearray(gzip.compress(os.urandom(1000) + SEVERAL))
     packed[500] ^= 255
-    with pytest.raises(NotFitsError):
+    with pytest.raises(GzipDamagedError):
         names(bytes(packed))
-    with pytest.raises(NotFitsError):
+    with pytest.raises(GzipDamagedError):
         names(b"\x1f\x8b\x00\x00" + b"x" * 100)
 
 
@@ -163,7 +184,9 @@ def test_it_does_not_matter_for_what_else_the_file_was_opened(tmp_path: Path, mo
     path.write_bytes(SEVERAL)
     with path.open(mode) as stream:
         stream.seek(0)
-        assert len(read_headers(stream, "a-e00.fits")) == 3  # type: ignore[arg-type]
+        reader = HashingReader(stream, "a-e00.fits")
+        assert len(read_headers(unpacked(reader, checks(), "a-e00.fits"), "a-e00.fits", checks())) == 3
+        assert reader.finish() == (hashlib.md5(SEVERAL).hexdigest(), len(SEVERAL))
         assert not stream.closed
     assert path.read_bytes() == SEVERAL
 

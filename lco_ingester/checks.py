@@ -1,0 +1,42 @@
+"""Which checks a frame has to pass, and what becomes of a failure: an error, a warning, or nothing."""
+
+import logging
+from dataclasses import dataclass, fields
+
+from lco_ingester.exceptions import IngesterError
+from lco_ingester.settings import CheckName, Settings
+
+# What VALIDATION=headers leaves out; the rest is needed to know that the record's header is the file's.
+STRICT_ONLY: tuple[CheckName, ...] = ("checksum", "datasum", "padding", "trailing", "members")
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Checks:
+    """What is asked of a file and how deeply it is checked; the fields are explained in `Settings`."""
+
+    archive_extensions: tuple[str, ...]
+    validation: str
+    validation_warn_only: tuple[CheckName, ...]
+    date_from_mjd: bool
+    package_max_members: int
+    expanded_max_bytes: int
+    expanded_max_ratio: float
+
+    @classmethod
+    def of(cls, settings: Settings) -> "Checks":
+        """The checks that the settings ask for."""
+        return cls(**{field.name: getattr(settings, field.name) for field in fields(cls)})
+
+    def wanted(self, name: CheckName) -> bool:
+        """Whether a check is to be made at all."""
+        return self.validation == "strict" or name not in STRICT_ONLY
+
+    def failed(self, name: CheckName, error: IngesterError) -> None:
+        """Raise the error of a check, or log it if that is all that is wanted."""
+        if not self.wanted(name):
+            return
+        if name not in self.validation_warn_only:
+            raise error
+        logger.warning("check %s, only a warning: %s", name, error)

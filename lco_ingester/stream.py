@@ -1,0 +1,142 @@
+"""A frame's bytes, read once from first to last: hashed as they come, and unpacked within limits."""
+
+import gzip
+import hashlib
+import io
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+from lco_ingester.checks import Checks
+from lco_ingester.exceptions import ExpandsTooFarError, FileUnreadableError, GzipDamagedError, TruncatedFrameError
+
+CHUNK = 1024 * 1024  # bytes read at a time: memory stays flat whatever the file's size
+GZIP_MAGIC = b"\x1f\x8b"
+_RATIO_COUNTS_FROM = 256 * CHUNK  # bytes: what unpacks to less than this does no harm, however small it was packed
+
+
+class Readable(Protocol):
+    """What gives bytes from first to last; a read gives all that it is asked for, or all that is left."""
+
+    def read(self, size: int = -1, /) -> bytes: ...
+
+
+class CountingReader(io.RawIOBase):
+    """A stream from where it stands to its end, with the number of the bytes that were read of it."""
+
+    def __init__(self, stream: Readable) -> None:
+        super().__init__()
+        self._stream = stream
+        self.size = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]  # all that io.BufferedReader passes
+        chunk = self._next(len(buffer))
+        buffer[: len(chunk)] = chunk
+        return len(chunk)
+
+    def _next(self, size: int) -> bytes:
+        chunk = self._stream.read(size)
+        self.size += len(chunk)
+        return chunk
+
+
+class HashingReader(CountingReader):
+    """The same with the md5 of the bytes, and with the errors of a file.
+
+    Reading raises FileUnreadableError if the disk fails, or if the stream gives text.
+    """
+
+    def __init__(self, stream: Readable, path: str) -> None:
+        super().__init__(stream)
+        self._path = path
+        self._md5 = hashlib.md5(usedforsecurity=False)
+
+    def finish(self) -> tuple[str, int]:
+        """Read what is left; the md5 (hex) and the size of all that the stream gave."""
+        while self._next(CHUNK):
+            pass
+        return self._md5.hexdigest(), self.size
+
+    def _next(self, size: int) -> bytes:
+        try:
+            chunk = super()._next(size)
+            self._md5.update(chunk)
+        except OSError as error:
+            raise FileUnreadableError(frame=self._path, found=error.strerror or str(error)) from error
+        except TypeError as error:
+            raise FileUnreadableError(
+                frame=self._path, expected="a stream opened in binary mode", found="text"
+            ) from error
+        return chunk
+
+
+def md5_of_stream(stream: Readable, path: str) -> tuple[str, int]:
+    """The md5 (hex) and the number of bytes of a stream, read once to its end in chunks.
+
+    Raises FileUnreadableError if it cannot be read, or gives text.
+    """
+    return HashingReader(stream, path).finish()
+
+
+class Expanding(io.RawIOBase):
+    """What a gzip stream unpacks to, up to the limits of `checks`.
+
+    `packed` is what it is unpacked from: its `size` says how much was read of it. Reading raises ExpandsTooFarError.
+    """
+
+    def __init__(self, contents: Readable, packed: CountingReader, checks: Checks, path: str) -> None:
+        super().__init__()
+        self._contents = contents
+        self._packed = packed
+        self._checks = checks
+        self._path = path
+        self._size = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        chunk = self._contents.read(len(buffer))
+        buffer[: len(chunk)] = chunk
+        self._size += len(chunk)
+        most = min(
+            self._checks.expanded_max_bytes,
+            max(_RATIO_COUNTS_FROM, int(self._checks.expanded_max_ratio * self._packed.size)),
+        )
+        if self._size > most:
+            raise ExpandsTooFarError(frame=self._path, expected=f"at most {most} bytes unpacked", found="more")
+        return len(chunk)
+
+
+def unpacked(packed: CountingReader, checks: Checks, path: str) -> Readable:
+    """The stream, or what gzip packed into it, to be read from first to last.
+
+    Within `gzip_errors_named` gzip's own errors are ours.
+    """
+    stream = io.BufferedReader(packed, CHUNK)
+    if stream.peek(len(GZIP_MAGIC))[: len(GZIP_MAGIC)] != GZIP_MAGIC:
+        return stream
+    return io.BufferedReader(Expanding(gzip.GzipFile(fileobj=stream), packed, checks, path), CHUNK)
+
+
+@contextmanager
+def gzip_errors_named(path: str) -> Iterator[None]:
+    """Raises TruncatedFrameError for a gzip stream that ends too soon, GzipDamagedError for a damaged one."""
+    try:
+        yield
+    except EOFError as error:
+        raise TruncatedFrameError(frame=path, expected="a whole gzip file", found=str(error)) from error
+    except (zlib.error, gzip.BadGzipFile) as error:
+        raise GzipDamagedError(frame=path, expected="sound gzip data", found=str(error)) from error
+
+
+def drain(stream: Readable) -> int:
+    """Read a stream to its end; the number of bytes that were left of it that are not zero."""
+    count = 0
+    while chunk := stream.read(CHUNK):
+        count += len(chunk) - chunk.count(0)
+    return count

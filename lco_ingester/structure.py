@@ -1,0 +1,107 @@
+"""The raw header of an HDU: how many bytes follow it, and what in it breaks the standard.
+
+It is judged before astropy sees it, for some numbers that a damaged header may hold make astropy read for ever.
+"""
+
+import math
+import re
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cached_property
+
+from lco_ingester.exceptions import FitsStructureError
+
+BLOCK = 2880  # bytes (FITS standard 4.0, section 3.1)
+CARD = 80  # bytes (section 3.2)
+_BITPIX = (8, 16, 32, 64, -32, -64)  # section 4.4.1.1
+_MOST = 999  # axes (section 4.4.1.1), and fields of a table (section 7.3.1)
+_SIP_ORDERS = ("A_ORDER", "B_ORDER", "AP_ORDER", "BP_ORDER")
+_HIGHEST_SIP_ORDER = 9  # of the SIP convention; astropy's work grows with its square
+_INTEGER = re.compile(r"[+-]?[0-9]{1,18}")
+_TEXT = re.compile(r"'((?:[^']|'')*)'")
+
+
+@dataclass(frozen=True)
+class RawHeader:
+    """The header of HDU `number` as it stands in the file: its blocks `raw`, which begin at byte `offset`."""
+
+    path: str
+    number: int
+    offset: int
+    raw: bytes
+
+    @property
+    def end(self) -> int:
+        """Where its data begin."""
+        return self.offset + len(self.raw)
+
+    @cached_property
+    def _values(self) -> dict[str, str]:
+        """What stands behind the `= ` of each keyword; of a repeated one the first."""
+        values: dict[str, str] = {}
+        for start in range(0, len(self.raw), CARD):
+            card = self.raw[start : start + CARD].decode("latin-1")
+            if card[8:10] == "= ":
+                values.setdefault(card[:8].rstrip(), card[10:].strip())
+        return values
+
+    def text(self, keyword: str) -> str | None:
+        """A text without its quotes and outer blanks, or what stands there without quotes; None without a card."""
+        value = self._values.get(keyword)
+        if value is None:
+            return None
+        quoted = _TEXT.match(value)
+        return quoted[1].replace("''", "'").strip() if quoted else value.split("/", 1)[0].rstrip()
+
+    def integer(self, keyword: str, default: int | None = None) -> int:
+        """A whole number; `default` without a card.
+
+        Raises FitsStructureError if it is none, or if the card is missing and there is no default.
+        """
+        value = self.text(keyword)
+        if value is None and default is not None:
+            return default
+        if value is None or not _INTEGER.fullmatch(value):
+            raise self.broken(f"{keyword} to be a whole number", "no such card" if value is None else repr(value))
+        return int(value)
+
+    def data_size(self) -> int:
+        """The size in bytes of the data, without the fill of the last block (FITS standard 4.0, equations 1, 2 and 4).
+
+        Raises FitsStructureError for a header from which it cannot be known.
+        """
+        self._refuse_absurd()
+        bitpix, axes = self._image_shape("")
+        if self.text("ZIMAGE") == "T":
+            self._image_shape("Z")
+        elements, groups, parameters = math.prod(axes), self.integer("GCOUNT", 1), self.integer("PCOUNT", 0)
+        if min(groups, parameters) < 0:
+            raise self.broken("GCOUNT and PCOUNT not below 0", f"{groups} and {parameters}")
+        if axes and axes[0] == 0 and self.text("GROUPS") == "T":
+            elements = math.prod(axes[1:])
+        return abs(bitpix) // 8 * groups * (parameters + elements) if axes else 0
+
+    def broken(self, expected: str, found: str) -> FitsStructureError:
+        """The error of a header that breaks the standard."""
+        return FitsStructureError(frame=self.path, check=f"header of HDU {self.number}", expected=expected, found=found)
+
+    def _refuse_absurd(self) -> None:
+        if self.number == 0 and self.text("SIMPLE") != "T":
+            raise self.broken("SIMPLE to be T", repr(self.text("SIMPLE")))
+        for keyword in ("NAXIS", "ZNAXIS", "TFIELDS"):
+            if not 0 <= self.integer(keyword, 0) <= _MOST:
+                raise self.broken(f"{keyword} from 0 to {_MOST}", str(self.integer(keyword)))
+        for keyword in _SIP_ORDERS:
+            with suppress(ValueError):  # what is no number at all does no harm
+                if not float(self.text(keyword) or 0) <= _HIGHEST_SIP_ORDER:
+                    raise self.broken(f"{keyword} of at most {_HIGHEST_SIP_ORDER}", str(self.text(keyword)))
+
+    def _image_shape(self, prefix: str) -> tuple[int, list[int]]:
+        """BITPIX and the axes, or those of the image in a compressed table (prefix Z)."""
+        bitpix = self.integer(f"{prefix}BITPIX")
+        if bitpix not in _BITPIX:
+            raise self.broken(f"{prefix}BITPIX to be one of {_BITPIX}", str(bitpix))
+        axes = [self.integer(f"{prefix}NAXIS{axis + 1}") for axis in range(self.integer(f"{prefix}NAXIS"))]
+        if any(axis < 0 for axis in axes):
+            raise self.broken(f"no {prefix}NAXISn below 0", str(min(axes)))
+        return bitpix, axes
