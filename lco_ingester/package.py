@@ -88,8 +88,8 @@ def _headers_of(member: _Member, name: str, path: str, checks: Checks) -> list[f
     """The headers of a member, which may be gzipped itself."""
     inside = f"{path}:{name}"
     try:
-        with gzip_errors_named(inside):
-            return read_headers(unpacked(CountingReader(member), checks, inside), inside, checks)
+        with unpacked(CountingReader(member), checks, inside) as contents:
+            return read_headers(contents, inside, checks)
     except IngesterError as error:
         if error is member.fault:
             raise

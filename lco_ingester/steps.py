@@ -33,7 +33,7 @@ from lco_ingester.publisher import Publisher
 from lco_ingester.record import RecordRules, build_record, end_of_exposure, observation_date
 from lco_ingester.services import Services
 from lco_ingester.store import Store, StoredObject, describe_object
-from lco_ingester.stream import HashingReader, gzip_errors_named, unpacked
+from lco_ingester.stream import HashingReader, unpacked
 from lco_ingester.validation import read_headers
 
 LONGEST_KEY = 32  # characters that the archive takes as the key of a version (docs/archive-api.md)
@@ -255,8 +255,8 @@ def _changed(path: str) -> FileChangedError:
 
 def _headers(reader: HashingReader, path: str, extension: str, checks: Checks) -> list[fits.Header]:
     read = read_package if extension in PACKAGE_EXTENSIONS else read_headers
-    with gzip_errors_named(path):
-        return read(unpacked(reader, checks, path), path, checks)
+    with unpacked(reader, checks, path) as contents:
+        return read(contents, path, checks)
 
 
 @contextmanager

@@ -9,11 +9,19 @@ from contextlib import contextmanager
 from typing import Protocol
 
 from lco_ingester.checks import Checks
-from lco_ingester.exceptions import ExpandsTooFarError, FileUnreadableError, GzipDamagedError, TruncatedFrameError
+from lco_ingester.exceptions import (
+    DoNotRetryError,
+    ExpandsTooFarError,
+    FileUnreadableError,
+    GzipDamagedError,
+    TruncatedFrameError,
+)
 
-CHUNK = 1024 * 1024  # bytes read at a time: memory stays flat whatever the file's size
+CHUNK = 512 * 1024  # bytes read at a time: memory stays flat, and the sums find in the cache what the md5 has read
+_BUFFER = 32 * 1024  # bytes: less than a chunk, which is then read past the buffer
 GZIP_MAGIC = b"\x1f\x8b"
-_RATIO_COUNTS_FROM = 256 * CHUNK  # bytes: what unpacks to less than this does no harm, however small it was packed
+_INTO_MEMORY = (io.FileIO, io.BufferedReader, io.BufferedRandom, io.BytesIO)  # and not what overrides their `read`
+_RATIO_COUNTS_FROM = 256 * 1024 * 1024  # bytes: what unpacks to less does no harm, however small it was packed
 
 
 class Readable(Protocol):
@@ -34,14 +42,18 @@ class CountingReader(io.RawIOBase):
         return True
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]  # all that io.BufferedReader passes
-        chunk = self._next(len(buffer))
-        buffer[: len(chunk)] = chunk
-        return len(chunk)
+        if type(self._stream) in _INTO_MEMORY:
+            size: int = self._stream.readinto(buffer)  # type: ignore[attr-defined]
+            self._count(buffer[:size])
+        else:
+            chunk = self._stream.read(len(buffer))
+            size = len(chunk)
+            self._count(chunk)
+            buffer[:size] = chunk
+        return size
 
-    def _next(self, size: int) -> bytes:
-        chunk = self._stream.read(size)
-        self.size += len(chunk)
-        return chunk
+    def _count(self, piece: bytes | memoryview) -> None:
+        self.size += len(piece)
 
 
 class HashingReader(CountingReader):
@@ -55,23 +67,26 @@ class HashingReader(CountingReader):
         self._path = path
         self._md5 = hashlib.md5(usedforsecurity=False)
 
-    def finish(self) -> tuple[str, int]:
-        """Read what is left; the md5 (hex) and the size of all that the stream gave."""
-        while self._next(CHUNK):
-            pass
-        return self._md5.hexdigest(), self.size
-
-    def _next(self, size: int) -> bytes:
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
         try:
-            chunk = super()._next(size)
-            self._md5.update(chunk)
+            return super().readinto(buffer)
         except OSError as error:
             raise FileUnreadableError(frame=self._path, found=error.strerror or str(error)) from error
         except TypeError as error:
             raise FileUnreadableError(
                 frame=self._path, expected="a stream opened in binary mode", found="text"
             ) from error
-        return chunk
+
+    def finish(self) -> tuple[str, int]:
+        """Read what is left; the md5 (hex) and the size of all that the stream gave."""
+        buffer = memoryview(bytearray(CHUNK))
+        while self.readinto(buffer):
+            pass
+        return self._md5.hexdigest(), self.size
+
+    def _count(self, piece: bytes | memoryview) -> None:
+        super()._count(piece)
+        self._md5.update(piece)
 
 
 def md5_of_stream(stream: Readable, path: str) -> tuple[str, int]:
@@ -112,20 +127,28 @@ class Expanding(io.RawIOBase):
         return len(chunk)
 
 
-def unpacked(packed: CountingReader, checks: Checks, path: str) -> Readable:
+@contextmanager
+def unpacked(packed: CountingReader, checks: Checks, path: str) -> Iterator[Readable]:
     """The stream, or what gzip packed into it, to be read from first to last.
 
-    Within `gzip_errors_named` gzip's own errors are ours.
+    Raises TruncatedFrameError for a gzip stream that ends too soon, GzipDamagedError for a damaged one.
     """
-    stream = io.BufferedReader(packed, CHUNK)
+    stream = io.BufferedReader(packed, _BUFFER)
     if stream.peek(len(GZIP_MAGIC))[: len(GZIP_MAGIC)] != GZIP_MAGIC:
-        return stream
-    return io.BufferedReader(Expanding(gzip.GzipFile(fileobj=stream), packed, checks, path), CHUNK)
+        yield stream
+        return
+    contents = io.BufferedReader(Expanding(gzip.GzipFile(fileobj=stream), packed, checks, path), _BUFFER)
+    with gzip_errors_named(path):
+        try:
+            yield contents
+        except DoNotRetryError:
+            drain(contents)  # what is wrong inside may be gzip's fault, whose own checksum comes last
+            raise
 
 
 @contextmanager
 def gzip_errors_named(path: str) -> Iterator[None]:
-    """Raises TruncatedFrameError for a gzip stream that ends too soon, GzipDamagedError for a damaged one."""
+    """Within it gzip's own errors are ours."""
     try:
         yield
     except EOFError as error:

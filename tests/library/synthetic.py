@@ -14,7 +14,7 @@ from lco_ingester.checks import Checks
 from lco_ingester.frame import Record
 from lco_ingester.record import RecordRules, build_record
 from lco_ingester.settings import Settings
-from lco_ingester.stream import CountingReader, gzip_errors_named, unpacked
+from lco_ingester.stream import CountingReader, unpacked
 from lco_ingester.validation import read_headers
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -92,8 +92,8 @@ def checks(**changes: Any) -> Checks:
 def headers_of(content: bytes, path: str = BASENAME + ".fits", **changes: Any) -> list[fits.Header]:
     """The headers of a FITS file, checked as the default settings say or with these changed."""
     asked = checks(**changes)
-    with gzip_errors_named(path):
-        return read_headers(unpacked(CountingReader(io.BytesIO(content)), asked, path), path, asked)
+    with unpacked(CountingReader(io.BytesIO(content)), asked, path) as contents:
+        return read_headers(contents, path, asked)
 
 
 def record_of_file(content: bytes, basename: str = BASENAME, extension: str = ".fits", **changes: Any) -> Record:

@@ -15,7 +15,7 @@ from lco_ingester.exceptions import (
     TruncatedFrameError,
 )
 from lco_ingester.package import read_package
-from lco_ingester.stream import CountingReader, gzip_errors_named, unpacked
+from lco_ingester.stream import CountingReader, unpacked
 from tests.library.synthetic import checks, compressed, image, package
 
 NAME = "LCO2020A-001_1_ftn_20200102_0001.tar.gz"
@@ -27,8 +27,8 @@ def frame_in(content: bytes, **changes: Any) -> Any:
     """OBJECT of the frame that describes the package; all of the package must have been read."""
     asked = checks(**changes)
     stream = CountingReader(io.BytesIO(content))
-    with gzip_errors_named(NAME):
-        found = read_package(unpacked(stream, asked, NAME), NAME, asked)
+    with unpacked(stream, asked, NAME) as contents:
+        found = read_package(contents, NAME, asked)
     assert stream.size == len(content)
     return found[-1]["OBJECT"]
 
