@@ -27,7 +27,7 @@ FRAME_MARKS = ("e00.fits", "e90.fits", "e91.fits")
 FITS_EXTENSIONS = (".fits", ".fits.fz", ".fits.gz")
 _BLOCK = tarfile.BLOCKSIZE
 _LONGEST_NAME = 64 * 1024  # bytes of a header that only says more of the next member, such as its long name
-_LONGEST_SIZE = 18  # digits
+_LONGEST_SIZE = 20  # digits
 _LONG_NAME = (tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK)
 _EXTENDED = (tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE)
 _OF_THE_NEXT = _LONG_NAME + _EXTENDED
@@ -136,7 +136,7 @@ def _next_header(contents: Readable, path: str, first: bool) -> tarfile.TarInfo 
 
 def _size_of(info: tarfile.TarInfo, said: dict[str, str], path: str) -> int:
     """How many bytes of the package are the member's."""
-    if info.issparse() or any(keyword.startswith("GNU.sparse") for keyword in said):
+    if info.type == tarfile.GNUTYPE_SPARSE or any(keyword.startswith("GNU.sparse") for keyword in said):
         raise PackageError(frame=path, expected="no sparse members", found=info.name)
     if info.type in tarfile.SUPPORTED_TYPES and not info.isreg() and info.type not in _OF_THE_NEXT:
         return 0  # links, directories and devices have no bytes, whatever their size says
