@@ -24,10 +24,9 @@ def parse_date(text: str) -> datetime:
     text, leap = _LEAP_SECOND.subn(r"\g<1>59", text)
     text, midnight = _END_OF_DAY.subn("T00", text)
     date = datetime.fromisoformat(text)
-    if date.tzinfo:
-        date = date.astimezone(UTC).replace(tzinfo=None)
     try:
-        return date + timedelta(seconds=leap, days=midnight)
+        utc = date.astimezone(UTC).replace(tzinfo=None) if date.tzinfo else date
+        return utc + timedelta(seconds=leap, days=midnight)
     except OverflowError as error:
         raise ValueError(str(error)) from error
 

@@ -17,6 +17,9 @@ _BITPIX = (8, 16, 32, 64, -32, -64)  # section 4.4.1.1
 _MOST = 999  # axes (section 4.4.1.1), and fields of a table (section 7.3.1)
 _SIP_ORDERS = ("A_ORDER", "B_ORDER", "AP_ORDER", "BP_ORDER")
 _HIGHEST_SIP_ORDER = 9  # of the SIP convention; astropy's work grows with its square
+LEGAL = bytes(range(0x20, 0x7F))  # in a header (section 3.2)
+_READABLE = bytes(byte if byte in LEGAL else ord("?") for byte in range(256))
+_GOES_ON = re.compile(rb"&' *(?:/|$)")
 _INTEGER = re.compile(r"[+-]?[0-9]{1,18}")
 _TEXT = re.compile(r"'((?:[^']|'')*)'")
 
@@ -44,6 +47,23 @@ class RawHeader:
             if card[8:10] == "= ":
                 values.setdefault(card[:8].rstrip(), card[10:].strip())
         return values
+
+    @cached_property
+    def as_others_read_it(self) -> bytes:
+        """The header with what astropy stumbles over replaced by what it means, byte for byte.
+
+        Illegal bytes become question marks. A CONTINUE that continues nothing is a comment (FITS standard 4.0, section
+        4.2.1.2).
+        """
+        raw = self.raw.translate(_READABLE)
+        if b"CONTINUE" not in raw:
+            return raw
+        cards = [raw[start : start + CARD] for start in range(0, len(raw), CARD)]
+        for number, card in enumerate(cards):
+            before = cards[number - 1]
+            if card.startswith(b"CONTINUE") and (before.startswith(b"COMMENT") or not _GOES_ON.search(before)):
+                cards[number] = b"COMMENT " + card[8:]
+        return b"".join(cards)
 
     def text(self, keyword: str) -> str | None:
         """A text without its quotes and outer blanks, or what stands there without quotes; None without a card."""

@@ -24,14 +24,12 @@ from lco_ingester.exceptions import (
     TruncatedFrameError,
 )
 from lco_ingester.stream import CHUNK, Readable, drain
-from lco_ingester.structure import BLOCK, CARD, RawHeader
+from lco_ingester.structure import BLOCK, CARD, LEGAL, RawHeader
 
 LONGEST_HEADERS = 16 * 1024 * 1024  # bytes of all headers of a file together
 _FIRST_CARD = b"SIMPLE  ="
 _NEXT_HEADER = b"XTENSION"
 _END = b"END     "
-_LEGAL = bytes(range(0x20, 0x7F))  # FITS standard 4.0, section 3.2
-_READABLE = bytes(byte if byte in _LEGAL else ord("?") for byte in range(256))
 _KINDS = {
     b"\x89PNG": "a PNG image", b"\xff\xd8\xff": "a JPEG image", b"%PDF": "a PDF document", b"PK\x03\x04": "a zip file",
     b"\x1f\x8b": "gzip within gzip", b"\x1f\x9d": "a .Z file", b"BZh": "a bzip2 file", b"\xfd7zXZ": "an xz file",
@@ -109,10 +107,10 @@ class _Walk:
     def _is_last_block(self, block: bytes, number: int, count: int) -> bool:
         if block and not block.strip(b"\0"):
             raise self._truncated(f"the header of HDU {number}", "zeros: space reserved and not written yet")
-        illegal = block.translate(None, _LEGAL)
+        illegal = block.translate(None, LEGAL)
         if illegal:
             card = (count - 1) * BLOCK // CARD + block.index(illegal[:1]) // CARD
-            keyword = block[block.index(illegal[:1]) // CARD * CARD :][:8].translate(_READABLE).decode().rstrip()
+            keyword = block[block.index(illegal[:1]) // CARD * CARD :][:8].decode("ascii", "replace").rstrip()
             error = HeaderUnreadableError(
                 frame=self._path,
                 expected="ASCII text without control characters",
@@ -210,7 +208,7 @@ def _kind(start: bytes) -> str:
     for magic, kind in _KINDS.items():
         if start.startswith(magic):
             return kind
-    words = start.translate(None, _LEGAL + b"\t\r\n") == b""
+    words = start.translate(None, LEGAL + b"\t\r\n") == b""
     return f"text, {start[:40].decode()!r}" if words else repr(start[: len(_FIRST_CARD)])
 
 
@@ -236,7 +234,7 @@ class _HeadersAlone(io.RawIOBase):
     def __init__(self, headers: list[RawHeader]) -> None:
         super().__init__()
         self._blocks = {
-            header.offset + at: header.raw[at : at + BLOCK].translate(_READABLE)
+            header.offset + at: header.as_others_read_it[at : at + BLOCK]
             for header in headers
             for at in range(0, len(header.raw), BLOCK)
         }
