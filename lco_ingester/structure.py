@@ -15,11 +15,15 @@ BLOCK = 2880  # bytes (FITS standard 4.0, section 3.1)
 CARD = 80  # bytes (section 3.2)
 _BITPIX = (8, 16, 32, 64, -32, -64)  # section 4.4.1.1
 _MOST = 999  # axes (section 4.4.1.1), and fields of a table (section 7.3.1)
-_SIP_ORDERS = ("A_ORDER", "B_ORDER", "AP_ORDER", "BP_ORDER")
-_HIGHEST_SIP_ORDER = 9  # of the SIP convention; astropy's work grows with its square
+# What astropy and wcslib take time and memory for, or crash over: an order of the SIP convention is at most 9, and
+# wcslib knows 32 axes.
+_MOST_OF_WCS = {"WCSAXES": 32, "A_ORDER": 9, "B_ORDER": 9, "AP_ORDER": 9, "BP_ORDER": 9}
 LEGAL = bytes(range(0x20, 0x7F))  # in a header (section 3.2)
 _READABLE = bytes(byte if byte in LEGAL else ord("?") for byte in range(256))
 _GOES_ON = re.compile(rb"&' *(?:/|$)")
+_DECIDES = re.compile(
+    r"SIMPLE|XTENSION|(Z?(BITPIX|NAXIS\d*|PCOUNT|GCOUNT))|GROUPS|TFIELDS|ZIMAGE|WCSAXES|(A|B|AP|BP)_ORDER"
+)
 _INTEGER = re.compile(r"[+-]?[0-9]{1,18}")
 _TEXT = re.compile(r"'((?:[^']|'')*)'")
 
@@ -40,12 +44,19 @@ class RawHeader:
 
     @cached_property
     def _values(self) -> dict[str, str]:
-        """What stands behind the `= ` of each keyword; of a repeated one the first."""
+        """What stands behind the `= ` of each keyword; of a repeated one the first.
+
+        Raises FitsStructureError where one that decides about sizes is repeated with another value: the first counts
+        here, and the last in parts of astropy.
+        """
         values: dict[str, str] = {}
         for start in range(0, len(self.raw), CARD):
             card = self.raw[start : start + CARD].decode("latin-1")
-            if card[8:10] == "= ":
-                values.setdefault(card[:8].rstrip(), card[10:].strip())
+            if card[8:10] != "= ":
+                continue
+            keyword, value = card[:8].rstrip().upper(), card[10:].strip()
+            if values.setdefault(keyword, value) != value and _DECIDES.fullmatch(keyword):
+                raise self.broken(f"one {keyword}", f"{values[keyword]!r} and {value!r}")
         return values
 
     @cached_property
@@ -111,10 +122,10 @@ class RawHeader:
         for keyword in ("NAXIS", "ZNAXIS", "TFIELDS"):
             if not 0 <= self.integer(keyword, 0) <= _MOST:
                 raise self.broken(f"{keyword} from 0 to {_MOST}", str(self.integer(keyword)))
-        for keyword in _SIP_ORDERS:
+        for keyword, most in _MOST_OF_WCS.items():
             with suppress(ValueError):  # what is no number at all does no harm
-                if not float(self.text(keyword) or 0) <= _HIGHEST_SIP_ORDER:
-                    raise self.broken(f"{keyword} of at most {_HIGHEST_SIP_ORDER}", str(self.text(keyword)))
+                if not 0 <= float(self.text(keyword) or 0) <= most:
+                    raise self.broken(f"{keyword} from 0 to {most}", str(self.text(keyword)))
 
     def _image_shape(self, prefix: str) -> tuple[int, list[int]]:
         """BITPIX and the axes, or those of the image in a compressed table (prefix Z)."""

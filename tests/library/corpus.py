@@ -152,6 +152,10 @@ FILES: dict[str, Damage] = {
     "NAXIS = 2.0": (FRAME, lambda: with_card(ONE, "NAXIS", "2.0"), "FITS_STRUCTURE"),
     "no NAXIS": (FRAME, lambda: spoilt(ONE, b"NAXIS   ", b"NAXOS   "), "FITS_STRUCTURE"),
     "no NAXIS2": (FRAME, lambda: spoilt(ONE, b"NAXIS2  ", b"NAXOS2  "), "FITS_STRUCTURE"),
+    "NAXIS twice": (
+        FRAME, lambda: spoilt(ONE, b"PROPID  = 'LCO2020A-001'", b"NAXIS   =      999999999"), "FITS_STRUCTURE",
+    ),
+    "WCSAXES below 0": (FRAME, lambda: with_card(ONE, "WCSAXES", "-" + "9" * 17), "FITS_STRUCTURE"),
     "NAXIS1 = -60": (FRAME, lambda: with_card(ONE, "NAXIS1", "-60"), "FITS_STRUCTURE"),
     "NAXIS1 of forty digits": (FRAME, lambda: with_card(ONE, "NAXIS1", "9" * 40), "FITS_STRUCTURE"),
     "NAXIS1 of eighteen digits": (FRAME, lambda: with_card(ONE, "NAXIS1", "9" * 18), "FITS_TRUNCATED"),
@@ -165,6 +169,7 @@ FILES: dict[str, Damage] = {
     "ZBITPIX = 5": (PACKED, lambda: with_card(TILED, "ZBITPIX", "5", hdu=1), "FITS_STRUCTURE"),
     "no ZNAXIS1": (PACKED, lambda: spoilt(TILED, b"ZNAXIS1 ", b"ZNAXOS1 "), "FITS_STRUCTURE"),
     "A_ORDER of nine digits": (FRAME, lambda: with_card(ONE, "A_ORDER", "9" * 9), "FITS_STRUCTURE"),
+    "WCSAXES of eight digits": (FRAME, lambda: with_card(ONE, "WCSAXES", "9" * 8), "FITS_STRUCTURE"),
     "BP_ORDER = 1E6": (FRAME, lambda: with_card(ONE, "BP_ORDER", "1E6"), "FITS_STRUCTURE"),
     "a header without an end": (
         FRAME, lambda: spoilt(image(), b"END ", b"END1") + b" " * 17 * 1024 * 1024, "FITS_STRUCTURE",
