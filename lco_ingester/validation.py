@@ -4,14 +4,9 @@ The file is read once, from first to last, and no pixel is unpacked: each header
 counted and summed up. Only then is astropy shown the headers, and nothing else.
 """
 
-import io
-import os
-import struct
-import warnings
-
 from astropy.io import fits
-from astropy.utils.exceptions import AstropyWarning
 
+from lco_ingester.astropy_view import as_astropy_reads
 from lco_ingester.checks import Checks
 from lco_ingester.checksum import LARGEST, OnesComplementSum
 from lco_ingester.exceptions import (
@@ -34,11 +29,6 @@ _KINDS = {
     b"\x89PNG": "a PNG image", b"\xff\xd8\xff": "a JPEG image", b"%PDF": "a PDF document", b"PK\x03\x04": "a zip file",
     b"\x1f\x8b": "gzip within gzip", b"\x1f\x9d": "a .Z file", b"BZh": "a bzip2 file", b"\xfd7zXZ": "an xz file",
 }  # fmt: skip
-# All that astropy was seen to raise over damaged headers.
-_ASTROPY_ERRORS = (
-    OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, AssertionError, RecursionError,
-    struct.error, fits.VerifyError,
-)  # fmt: skip
 
 
 def read_headers(contents: Readable, path: str, checks: Checks) -> list[fits.Header]:
@@ -52,7 +42,7 @@ def read_headers(contents: Readable, path: str, checks: Checks) -> list[fits.Hea
     if path.endswith(".fz") and len(headers) == 1 and headers[0].data_size() == 0:
         found = "an empty first HDU and nothing else"
         checks.failed("size", TruncatedFrameError(frame=path, expected="an extension, as .fz says", found=found))
-    return _as_astropy_reads(headers, path)
+    return as_astropy_reads(headers, path)
 
 
 class _Walk:
@@ -107,16 +97,7 @@ class _Walk:
     def _is_last_block(self, block: bytes, number: int, count: int) -> bool:
         if block and not block.strip(b"\0"):
             raise self._truncated(f"the header of HDU {number}", "zeros: space reserved and not written yet")
-        illegal = block.translate(None, LEGAL)
-        if illegal:
-            card = (count - 1) * BLOCK // CARD + block.index(illegal[:1]) // CARD
-            keyword = block[block.index(illegal[:1]) // CARD * CARD :][:8].decode("ascii", "replace").rstrip()
-            error = HeaderUnreadableError(
-                frame=self._path,
-                expected="ASCII text without control characters",
-                found=f"byte 0x{illegal[0]:02x} in card {card + 1} ({keyword}) of HDU {number}",
-            )
-            self._checks.failed("characters", error)
+        self._refuse_illegal(block, number, count)
         if len(block) < BLOCK:
             raise self._truncated(
                 f"the END of the header of HDU {number}", f"the file's end after {self._position} bytes"
@@ -127,6 +108,20 @@ class _Walk:
                 frame=self._path, expected=f"at most {LONGEST_HEADERS} bytes of headers", found="more"
             )
         return _holds_end(block)
+
+    def _refuse_illegal(self, block: bytes, number: int, count: int) -> None:
+        illegal = block.translate(None, LEGAL)
+        if not illegal:
+            return
+        card = block.index(illegal[:1]) // CARD
+        keyword = block[card * CARD :][:8].decode("ascii", "replace").rstrip()
+        where = f"card {(count - 1) * BLOCK // CARD + card + 1} ({keyword}) of HDU {number}"
+        error = HeaderUnreadableError(
+            frame=self._path,
+            expected="ASCII text without control characters",
+            found=f"byte 0x{illegal[0]:02x} in {where}",
+        )
+        self._checks.failed("characters", error)
 
     def _refuse_what_is_no_fits(self, start: bytes) -> None:
         if not start:
@@ -210,55 +205,3 @@ def _kind(start: bytes) -> str:
             return kind
     words = start.translate(None, LEGAL + b"\t\r\n") == b""
     return f"text, {start[:40].decode()!r}" if words else repr(start[: len(_FIRST_CARD)])
-
-
-def _as_astropy_reads(headers: list[RawHeader], path: str) -> list[fits.Header]:
-    with warnings.catch_warnings():
-        # What astropy warns of is judged here, in our own words.
-        warnings.simplefilter("ignore", AstropyWarning)
-        try:
-            # memmap and mode said, for else astropy looks for them in the file object.
-            found = [hdu.header for hdu in fits.open(_HeadersAlone(headers), mode="readonly", memmap=False)]
-        except _ASTROPY_ERRORS as error:
-            raise FitsStructureError(frame=path, expected="headers that astropy can read", found=str(error)) from error
-    if len(found) != len(headers):
-        raise FitsStructureError(
-            frame=path, expected=f"{len(headers)} HDUs", found=f"{len(found)} that astropy can read"
-        )
-    return found
-
-
-class _HeadersAlone(io.RawIOBase):
-    """A FITS file of which only the headers can be read: all that astropy needs, wherever the bytes may come from."""
-
-    def __init__(self, headers: list[RawHeader]) -> None:
-        super().__init__()
-        self._blocks = {
-            header.offset + at: header.as_others_read_it[at : at + BLOCK]
-            for header in headers
-            for at in range(0, len(header.raw), BLOCK)
-        }
-        self._size = headers[-1].end + headers[-1].data_size() + BLOCK
-        self._position = 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._position
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        start = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._size}[whence]
-        self._position = start + offset
-        return self._position
-
-    def read(self, size: int = -1) -> bytes:
-        """The block at this place, or none of it: astropy reads header by header, block by block."""
-        block, within = divmod(self._position, BLOCK)
-        found = self._blocks.get(block * BLOCK, b"")[within:]
-        piece = found if size is None or size < 0 else found[:size]
-        self._position += len(piece)
-        return piece

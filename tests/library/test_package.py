@@ -3,12 +3,14 @@
 import gzip
 import io
 import os
+import tarfile
 from typing import Any
 
 import pytest
 
 from lco_ingester.exceptions import (
     DoNotRetryError,
+    ExpandsTooFarError,
     GzipDamagedError,
     PackageError,
     PackageMemberMissingError,
@@ -95,3 +97,39 @@ def test_what_is_no_package_is_refused(content: bytes) -> None:
     with pytest.raises(PackageError) as raised:
         frame_in(content)
     assert isinstance(raised.value, DoNotRetryError)
+
+
+@pytest.mark.parametrize("kind", [tarfile.GNU_FORMAT, tarfile.PAX_FORMAT, tarfile.USTAR_FORMAT])
+@pytest.mark.parametrize("name", ["a-e91.fits", "d" * 90 + "/" + "n" * 60 + "-e91.fits", "\u017eluna/a-e91.fits"])
+def test_a_name_may_be_written_in_any_dialect_of_tar(kind: int, name: str) -> None:
+    made = io.BytesIO()
+    with tarfile.open(fileobj=made, mode="w", format=kind, pax_headers={"comment": "of the whole package"}) as tar:
+        for member, content in (("first.fits", SECOND), (name, FIRST), ("z-e00.fits", SECOND)):
+            entry = tarfile.TarInfo(member)
+            entry.size = len(content)
+            tar.addfile(entry, io.BytesIO(content))
+    assert frame_in(made.getvalue()) == "first"
+
+
+def test_a_package_has_as_many_members_as_are_allowed() -> None:
+    content = package({f"{number}.txt": b"" for number in range(4)} | {"a-e91.fits": FIRST})
+    assert frame_in(content, package_max_members=5) == "first"
+    with pytest.raises(PackageError, match="at most 4 members"):
+        frame_in(content, package_max_members=4)
+
+
+@pytest.mark.parametrize("limits", [{"expanded_max_bytes": 10000}, {"expanded_max_bytes": 2**20}])
+def test_a_package_unpacks_to_as_much_as_is_allowed(limits: dict[str, int]) -> None:
+    content = package({"a-e91.fits": FIRST, "b": bytes(20000)})
+    if limits["expanded_max_bytes"] > 20000:
+        assert frame_in(content, **limits) == "first"
+    else:
+        with pytest.raises(ExpandsTooFarError, match="at most 10000 bytes"):
+            frame_in(content, **limits)
+
+
+def test_a_fault_of_the_package_within_a_member_is_the_packages() -> None:
+    whole = package({"a-e91.fits": image({"OBJECT": "big"}, pixels=300), "noise": os.urandom(100000)})
+    with pytest.raises(TruncatedFrameError, match="gzip") as raised:
+        frame_in(whole[:3000])
+    assert raised.value.frame == NAME
