@@ -9,6 +9,7 @@ usage() {
 usage: ./run_celery.sh                      start the service with the environment's settings (README, "Settings")
        ./run_celery.sh --demo [FILE|DIR …]  see it work, with nothing else installed or running
        ./run_celery.sh --demo --keep        the same, and leave it up to look around
+       ./run_celery.sh --demo --format ocs  the same, with an archive of nested records
 
 One Ctrl-C stops everything; when one of the processes dies all stop, and the exit code says so.
 

@@ -36,7 +36,7 @@ from lco_ingester.frame import (
     path_of,
     to_message,
 )
-from lco_ingester.record import RecordRules
+from lco_ingester.rules import RecordRules
 from lco_ingester.services import Services
 
 logger = logging.getLogger(__name__)

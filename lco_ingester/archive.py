@@ -20,8 +20,9 @@ from lco_ingester.frame import Record
 CONNECT_TIMEOUT = 10.0  # seconds
 PAGE = 100  # frames asked for at a time
 MOST_PAGES = 50  # of a contains-match on the basename, where the archive is too old for an exact one
-# What an archive of nested records misses in a flat one.
+# What an archive of nested records misses in a flat one, and all that one of flat records says of a nested one.
 _ONLY_NESTED = frozenset(("headers", "observation_day", "configuration_type"))
+_ONLY_FLAT = frozenset(("DAY_OBS",))
 _SHOWN = 500  # characters of an answer that an error quotes
 
 
@@ -92,14 +93,25 @@ class Archive:
         """
         frame = str(record.get("basename", ""))
         with _translated(frame, self._root):
-            # A redirect would turn the POST into a GET that answers 200 with a list.
-            answer = self._session.post(
-                f"{self._root}frames/", json=record, timeout=self._timeout, allow_redirects=False
-            )
+            answer = self._post("frames/", record)
             if answer.status_code == 201:
-                return _posted(answer, frame)
+                return Posted(_created(answer, frame, "id"))
             if answer.status_code == 400:
+                _refuse_other_format(answer, record, frame)
                 return _duplicate(answer, frame)
+            raise _refusal(answer, frame)
+
+    def post_thumbnail(self, record: Record) -> Record:
+        """Post a nested record with `frame_basename`, `size` and `version_set`; return the archive's answer.
+
+        A thumbnail of the same basename is replaced. Raises ArchiveRefusedError, ArchiveUnavailableError or
+        ArchiveDeploymentError.
+        """
+        frame = str(record.get("basename", ""))
+        with _translated(frame, self._root):
+            answer = self._post("thumbnails/", record)
+            if answer.status_code == 201:
+                return _created(answer, frame, "frame")
             raise _refusal(answer, frame)
 
     def holdings(self) -> int:
@@ -108,6 +120,10 @@ class Archive:
         Raises ArchiveUnavailableError or ArchiveDeploymentError.
         """
         return int(self._page("frames/", {"limit": 1}).get("count") or 0)
+
+    def _post(self, resource: str, record: Record) -> requests.Response:
+        # A redirect would turn the POST into a GET that answers 200 with a list.
+        return self._session.post(f"{self._root}{resource}", json=record, timeout=self._timeout, allow_redirects=False)
 
     def _page(self, resource: str, query: dict[str, Any]) -> Record:
         """One page of a list, with its objects as `results`."""
@@ -124,11 +140,27 @@ class Archive:
             return page
 
 
-def _posted(answer: requests.Response, frame: str) -> Posted:
+def _created(answer: requests.Response, frame: str, demanded: str) -> Record:
     body = _json_object(answer, frame)
-    if "id" not in body:
-        raise ArchiveDeploymentError(frame=frame, expected="201 with an id", found="201 without one")
-    return Posted(body)
+    if demanded not in body:
+        raise ArchiveDeploymentError(frame=frame, expected=f"201 with {demanded}", found="201 without")
+    return body
+
+
+def _refuse_other_format(answer: requests.Response, record: Record, frame: str) -> None:
+    """Each kind of archive refuses the other's records by what it misses in them."""
+    refused = set(_json_object(answer, frame))
+    if isinstance(record.get("headers"), dict):
+        sent, other = "nested (ocs)", "lco" if refused == _ONLY_FLAT else ""
+    else:
+        sent, other = "flat (lco)", "ocs" if refused >= _ONLY_NESTED else ""
+    if other:
+        raise ArchiveDeploymentError(
+            frame=frame,
+            expected=f"an archive of {sent} records",
+            found=f"one that asks for others: {_quote(answer)}",
+            hint=f"Set ARCHIVE_RECORD_FORMAT={other}, or check API_ROOT: every frame will be refused alike",
+        )
 
 
 def _duplicate(answer: requests.Response, frame: str) -> DuplicateVersion:
@@ -142,13 +174,6 @@ def _duplicate(answer: requests.Response, frame: str) -> DuplicateVersion:
             expected="a VersionId that the archive does not know yet",
             found=_quote(answer),
             hint="Check that versioning is on in the bucket, for without it every put has the same VersionId",
-        )
-    if set(answer.json()) >= _ONLY_NESTED:
-        raise ArchiveDeploymentError(
-            frame=frame,
-            expected="an archive of flat (lco) records",
-            found=f"one that asks for nested (ocs) ones: {_quote(answer)}",
-            hint="Check API_ROOT: every frame will be refused alike",
         )
     raise ArchiveRefusedError(frame=frame, expected="201", found=f"400 {_quote(answer)}")
 

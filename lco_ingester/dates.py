@@ -2,6 +2,7 @@
 
 import re
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from astropy.io import fits
 
@@ -42,7 +43,7 @@ def date_of_mjd(mjd: float) -> datetime:
         raise ValueError(str(error)) from error
 
 
-def make_dates_usable(header: fits.Header, keyword: str, from_mjd: bool) -> None:
+def make_dates_usable(header: fits.Header | dict[str, Any], keyword: str, from_mjd: bool) -> None:
     """Write the date of observation (`keyword`) so that the archive can read it, where it has another legal form.
 
     With `from_mjd` a header without one gets that of MJD-OBS, if its times are in UTC. What cannot be read is left as

@@ -15,6 +15,8 @@
     │   ├── PackageError                PACKAGE_DAMAGED        frame
     │   ├── PackageMemberMissingError   PACKAGE_NO_FRAME       frame
     │   ├── PackageMemberDamagedError   PACKAGE_MEMBER_DAMAGED frame
+    │   ├── CompanionError              COMPANION_REFUSED      frame
+    │   ├── HookError                   HOOK_FAILED            frame
     │   ├── HeaderMissingError          HEADER_MISSING         frame
     │   ├── HeaderValueError            HEADER_VALUE           frame
     │   ├── FileTooLargeError           FILE_TOO_LARGE         frame
@@ -226,6 +228,20 @@ class PackageMemberDamagedError(DoNotRetryError):
     reason = "PACKAGE_MEMBER_DAMAGED"
     default_check = "package member"
     default_hint = "Make the package again from sound files, then publish its name again"
+
+
+class CompanionError(DoNotRetryError):
+    """A file without a header, such as a .pdf or a thumbnail, that lacks what must come with it."""
+
+    reason = "COMPANION_REFUSED"
+    default_check = "companion file"
+
+
+class HookError(DoNotRetryError):
+    """A site's own file type (entry point group `lco_ingester.records`) failed; `check` names it."""
+
+    reason = "HOOK_FAILED"
+    default_hint = "Mend or remove the site's entry point, then publish the name again"
 
 
 class HeaderMissingError(DoNotRetryError):

@@ -31,8 +31,22 @@ class Named:
 
 
 @dataclass(frozen=True, slots=True)
+class Facts:
+    """What is left to be known of the header once the record is made, in whatever format.
+
+    `place`: the keywords that the S3 key begins with, in order, and their values; `section`: the folder that follows.
+    `observed` and `ended`, of the exposure, are ISO 8601 in UTC without a time zone.
+    """
+
+    place: dict[str, Any]
+    section: str
+    observed: str
+    ended: str
+
+
+@dataclass(frozen=True, slots=True)
 class Validated:
-    """The file was read: `md5` (hex) and `fingerprint` of its bytes, and the archive `record` of its header."""
+    """The file was read: `md5` (hex) and `fingerprint` of its bytes, the archive `record` and `facts` of its header."""
 
     path: str
     basename: str
@@ -40,6 +54,7 @@ class Validated:
     md5: str
     fingerprint: Fingerprint
     record: Record
+    facts: Facts
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +119,8 @@ def from_message(message: dict[str, Any]) -> Frame:
 
 
 def _validated(fields: dict[str, Any]) -> Validated:
-    return Validated(**{**fields, "fingerprint": Fingerprint(**fields["fingerprint"])})
+    inner = {"fingerprint": Fingerprint(**fields["fingerprint"]), "facts": Facts(**fields["facts"])}
+    return Validated(**{**fields, **inner})
 
 
 def _uploaded(fields: dict[str, Any]) -> Uploaded:

@@ -9,25 +9,23 @@ None means the setting (docs/settings.md). The errors are those of `lco_ingester
 """
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import IO, Any
 
-from lco_ingester import steps
+from lco_ingester import steps, thumbnails
 from lco_ingester.checks import Checks
 from lco_ingester.datafile import StreamFile
 from lco_ingester.exceptions import AlreadyArchivedError, HeaderMissingError
 from lco_ingester.frame import InArchive, Record, Validated
 from lco_ingester.metrics import Metrics
-from lco_ingester.record import RecordRules
+from lco_ingester.record import end_of_exposure, header_of
+from lco_ingester.rules import Keywords, RecordRules
 from lco_ingester.services import open_services
 from lco_ingester.settings import Settings, load_settings
 from lco_ingester.stream import md5_of_stream
 
 Path = str | os.PathLike[str]
-
-# What an upload alone needs to know of a frame whose header lacks some of the required keywords.
-KEY_HEADERS = ("SITEID", "INSTRUME", "DATE-OBS")
 
 
 def frame_exists(fileobj: IO[bytes], api_root: str | None = None, auth_token: str | None = None) -> bool:
@@ -43,16 +41,23 @@ def validate_fits_and_create_archive_record(
     path: Path | None = None,
     required_headers: Iterable[str] | None = None,
     blacklist_headers: Iterable[str] | None = None,
+    metadata: Mapping[str, Any] | None = None,
 ) -> Record:
     """Check a frame and return its record, as the archive takes it but without `version_set`. Nothing is sent.
 
+    `metadata` stands in for the header of a file that has none, such as a .pdf, where ARCHIVE_RECORD_FORMAT is ocs.
     Raises DoNotRetryError for a bad frame, RetryError for one that seems to be still being written.
     """
     settings = _settings(required_headers=required_headers, header_blacklist=blacklist_headers)
-    return _read(fileobj, path, settings).record
+    return _read(fileobj, path, settings, metadata).record
 
 
-def upload_file_to_s3(fileobj: IO[bytes], path: Path | None = None, bucket: str | None = None) -> Record:
+def upload_file_to_s3(
+    fileobj: IO[bytes],
+    path: Path | None = None,
+    bucket: str | None = None,
+    metadata: Mapping[str, Any] | None = None,
+) -> Record:
     """Put a frame's bytes into the bucket and return `{'key': VersionId, 'md5': hex, 'extension': '.fits.fz'}`.
 
     Raises DoNotRetryError for a bad frame, credentials or bucket; BackoffRetryError if the store is in trouble.
@@ -60,9 +65,11 @@ def upload_file_to_s3(fileobj: IO[bytes], path: Path | None = None, bucket: str 
     settings = _settings(bucket=bucket)
     services = open_services(settings)
     try:
-        validated = _read(fileobj, path, settings)
+        validated = _read(fileobj, path, settings, metadata)
     except HeaderMissingError:  # its record may have been made with other required_headers
-        validated = _read(fileobj, path, settings.model_copy(update={"required_headers": KEY_HEADERS}))
+        # All that an upload needs to know of a frame.
+        needed = (settings.site_id_key, settings.instrument_id_key, settings.observation_date_key)
+        validated = _read(fileobj, path, settings.model_copy(update={"required_headers": needed}), metadata)
     steps.refuse_unknown_extension(validated, Checks.of(settings))
     uploaded = steps.upload(
         validated, StreamFile(fileobj, path), services.store, services.metrics, _now(), may_have_run=False
@@ -78,9 +85,11 @@ def ingest_archive_record(
     Returns the record plus `version_set`, `frameid`, `filename` and `url`; the arguments are left as they are. Raises
     NonFatalDoNotRetryError if the archive has this md5, DoNotRetryError or BackoffRetryError.
     """
-    services = open_services(_settings(api_root=api_root, auth_token=auth_token))
+    settings = _settings(api_root=api_root, auth_token=auth_token)
+    services = open_services(settings)
     posted = {**record, "version_set": steps.version_set(version["key"], version["md5"], version["extension"])}
-    archived = steps.post_record(posted, services, _now(), one_try=True)
+    ended = end_of_exposure(header_of(record), Keywords.of(settings))
+    archived = steps.post_record(posted, ended, services, _now(), one_try=True)
     if archived is None:
         raise _already_archived(str(record.get("basename", "")), version["md5"])
     return archived
@@ -94,9 +103,11 @@ def upload_file_and_ingest_to_archive(
     api_root: str | None = None,
     auth_token: str | None = None,
     bucket: str | None = None,
+    metadata: Mapping[str, Any] | None = None,
 ) -> Record:
     """All steps: check, upload, post, and announce if POSTPROCESS_FILES is on.
 
+    `metadata` stands in for the header of a file that has none, such as a .pdf, where ARCHIVE_RECORD_FORMAT is ocs.
     Returns what `ingest_archive_record` does. Raises NonFatalDoNotRetryError if these bytes are archived already,
     DoNotRetryError, RetryError or BackoffRetryError; after any but the first it is safe to call again. Only a frame
     that was archived but not announced, as a BrokerUnavailableError then says, is not announced by a second call.
@@ -108,7 +119,28 @@ def upload_file_and_ingest_to_archive(
         auth_token=auth_token,
         bucket=bucket,
     )
-    return ingest_with(settings, fileobj, path)
+    return ingest_with(settings, fileobj, path, metadata)
+
+
+def ingest_thumbnail(
+    fileobj: IO[bytes],
+    size: str,
+    metadata: Mapping[str, Any],
+    path: Path | None = None,
+    frame_basename: str | None = None,
+    api_root: str | None = None,
+    auth_token: str | None = None,
+    bucket: str | None = None,
+) -> Record:
+    """Upload a small picture of a frame and post it; `size` is `small`, `medium` or `large`.
+
+    `metadata` stands in for a header. The frame's basename, if it is not given, is told by the metadata or by the
+    picture's name. Returns the record plus `version_set`, `filename` and `url`. It is not announced. Raises
+    DoNotRetryError, RetryError or BackoffRetryError; after any of them it is safe to call again.
+    """
+    settings = _settings(api_root=api_root, auth_token=auth_token, bucket=bucket)
+    thumbnail = thumbnails.Thumbnail(size, metadata, frame_basename)
+    return ingest_thumbnail_with(settings, fileobj, thumbnail, path)
 
 
 def exists_with(settings: Settings, fileobj: IO[bytes]) -> bool:
@@ -120,12 +152,14 @@ def exists_with(settings: Settings, fileobj: IO[bytes]) -> bool:
     return open_services(settings).archive.has_version(md5)
 
 
-def ingest_with(settings: Settings, fileobj: IO[bytes], path: Path | None = None) -> Record:
+def ingest_with(
+    settings: Settings, fileobj: IO[bytes], path: Path | None = None, metadata: Mapping[str, Any] | None = None
+) -> Record:
     """`upload_file_and_ingest_to_archive`, with all settings given."""
     file = StreamFile(fileobj, path)
     services = open_services(settings)
     with services.metrics.timed("ingester"):
-        validated = steps.validate(file, RecordRules.of(settings), Checks.of(settings), services)
+        validated = steps.validate(file, RecordRules.of(settings), Checks.of(settings), services, metadata)
         if isinstance(validated, InArchive):
             raise _already_archived(file.path, validated.validated.md5)
         uploaded = steps.upload(validated, file, services.store, services.metrics, _now(), may_have_run=False)
@@ -134,6 +168,19 @@ def ingest_with(settings: Settings, fileobj: IO[bytes], path: Path | None = None
             raise _already_archived(file.path, validated.md5)
         steps.republish(archived, services.publisher)
     return archived.record
+
+
+def ingest_thumbnail_with(
+    settings: Settings, fileobj: IO[bytes], thumbnail: thumbnails.Thumbnail, path: Path | None = None
+) -> Record:
+    """`ingest_thumbnail`, with all settings given."""
+    file = StreamFile(fileobj, path)
+    services = open_services(settings)
+    with services.metrics.timed("ingester"):
+        rules, checks = RecordRules.of(settings), Checks.of(settings)
+        validated = thumbnails.read_thumbnail(file, rules, checks, services.metrics, thumbnail)
+        uploaded = steps.upload(validated, file, services.store, services.metrics, _now(), may_have_run=False)
+        return thumbnails.post_thumbnail(uploaded, file, services, _now())
 
 
 def _settings(**overrides: Any) -> Settings:
@@ -147,8 +194,9 @@ def _settings(**overrides: Any) -> Settings:
     return load_settings(Settings, **given)
 
 
-def _read(fileobj: IO[bytes], path: Path | None, settings: Settings) -> Validated:
-    return steps.read_frame(StreamFile(fileobj, path), RecordRules.of(settings), Checks.of(settings), Metrics.off())
+def _read(fileobj: IO[bytes], path: Path | None, settings: Settings, metadata: Mapping[str, Any] | None) -> Validated:
+    file = StreamFile(fileobj, path)
+    return steps.read_frame(file, RecordRules.of(settings), Checks.of(settings), Metrics.off(), metadata)
 
 
 def _already_archived(frame: str, md5: str) -> AlreadyArchivedError:

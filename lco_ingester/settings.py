@@ -67,6 +67,7 @@ AnyTextFlag = Annotated[bool, BeforeValidator(_flag)]
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
 BrokerUrl = Annotated[SecretStr, AfterValidator(_broker_url)]
 Name = Annotated[str, Field(min_length=1)]
+LOWER_CASE = BeforeValidator(lambda value: value.lower() if isinstance(value, str) else value)
 OptionalText = Annotated[str | None, BeforeValidator(_unset_if_empty)]
 OptionalSecret = Annotated[SecretStr | None, BeforeValidator(_unset_if_empty)]
 
@@ -108,12 +109,18 @@ class Settings(BaseSettings):
     )
     processed_exchange_name: Name = Field("archived_fits", description="Fanout exchange for archived frames' records.")
     postprocess_files: bool = Field(True, description="Publish archived frames to the processed exchange.")
+    archive_record_format: Annotated[Literal["lco", "ocs"], LOWER_CASE] = Field(
+        "lco", description="What the archive takes: `lco`, flat records, or `ocs`, nested ones."
+    )
     header_blacklist: CommaList = Field(
         ("HISTORY", "COMMENT"), description="Keywords left out of the record, comma-separated."
     )
     required_headers: CommaList = Field(
         ("PROPID", "DATE-OBS", "INSTRUME", "SITEID", "TELID", "OBSTYPE", "BLKUID"),
         description="Keywords that the describing HDU must hold, comma-separated.",
+    )
+    null_header_values: CommaList = Field(
+        ("N/A", "UNKNOWN", "UNSPECIFIED"), description="Texts in a header that mean nothing, comma-separated."
     )
     calibration_types: CommaList = Field(
         ("BIAS", "DARK", "SKYFLAT", "EXPERIMENTAL"), description="OBSTYPEs that are public at once."
@@ -144,6 +151,34 @@ class Settings(BaseSettings):
     )
     expanded_max_ratio: float = Field(
         200.0, gt=1, description="Most bytes that one byte of gzip may unpack to, once 256 MiB are unpacked."
+    )
+    days_until_public: int = Field(365, ge=0, description="Days after which any other frame becomes public.")
+    related_frame_keys: CommaList = Field(
+        (), description="Keywords that name related frames, comma-separated; empty: those of the format."
+    )
+    observation_date_key: Name = Field("DATE-OBS", description="Keyword of the time the exposure began.")
+    observation_day_key: Name = Field("DAY-OBS", description="Keyword of the night, `YYYYMMDD`.")
+    observation_end_time_key: Name = Field("UTSTOP", description="Keyword of the time the exposure ended.")
+    reduction_level_key: Name = Field("RLEVEL", description="Keyword of the reduction level; 0 is raw.")
+    exposure_time_key: Name = Field("EXPTIME", description="Keyword of the exposure time in seconds.")
+    instrument_id_key: Name = Field("INSTRUME", description="Keyword of the instrument.")
+    site_id_key: Name = Field("SITEID", description="Keyword of the site.")
+    telescope_id_key: Name = Field("TELID", description="Keyword of the telescope.")
+    observation_id_key: Name = Field("BLKUID", description="Keyword of the observation's number.")
+    configuration_id_key: Name = Field("MOLUID", description="Keyword of the configuration's number.")
+    primary_optical_element_key: Name = Field("FILTER", description="Keyword of the filter.")
+    target_name_key: Name = Field("OBJECT", description="Keyword of the target.")
+    request_id_key: Name = Field("REQNUM", description="Keyword of the request's number.")
+    requestgroup_id_key: Name = Field("TRACKNUM", description="Keyword of the request group's number.")
+    configuration_type_key: Name = Field("OBSTYPE", description="Keyword of the type of exposure.")
+    proposal_id_key: Name = Field("PROPID", description="Keyword of the proposal.")
+    catalog_target_frame_key: Name = Field("L1IDCAT", description="Keyword of the frame that a catalogue is of.")
+    public_date_key: Name = Field("L1PUBDAT", description="Keyword of the time from which the frame is public.")
+    radius_key: Name = Field("RADIUS", description="Keyword of a spectrograph's field radius in arcseconds.")
+    ra_key: Name = Field("RA", description="Keyword of the right ascension that the telescope pointed at, in hours.")
+    dec_key: Name = Field("DEC", description="Keyword of the declination that it pointed at, in degrees.")
+    thumbnail_frame_filename_key: Name = Field(
+        "frame_filename", description="Key of a thumbnail's metadata that names its frame's file."
     )
 
     @field_validator("aws_secret_access_key")

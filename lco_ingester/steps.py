@@ -5,12 +5,11 @@ already is an outcome and no error: `InArchive`, to be settled by the archived r
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-
-from astropy.io import fits
+from typing import Any
 
 from lco_ingester.archive import Archive, DuplicateVersion, Posted
 from lco_ingester.checks import Checks
@@ -19,22 +18,22 @@ from lco_ingester.dates import make_dates_usable
 from lco_ingester.exceptions import (
     ArchivedElsewhereError,
     ArchiveFailedError,
+    CompanionError,
     ExtensionNotAcceptedError,
     FileChangedError,
     FileMissingError,
     IngesterError,
     SupersededError,
 )
+from lco_ingester.file_types import file_type, headers_by_hook, headers_of
 from lco_ingester.frame import Archived, Fingerprint, InArchive, Record, Uploaded, Validated
 from lco_ingester.metrics import Metrics
-from lco_ingester.package import EXTENSIONS as PACKAGE_EXTENSIONS
-from lco_ingester.package import read_package
 from lco_ingester.publisher import Publisher
-from lco_ingester.record import RecordRules, build_record, end_of_exposure, observation_date
+from lco_ingester.record import Header, announcement, build_record, facts_of
+from lco_ingester.rules import RecordRules
 from lco_ingester.services import Services
 from lco_ingester.store import Store, StoredObject, describe_object
-from lco_ingester.stream import HashingReader, unpacked
-from lco_ingester.validation import read_headers
+from lco_ingester.stream import HashingReader
 
 LONGEST_KEY = 32  # characters that the archive takes as the key of a version (docs/archive-api.md)
 
@@ -48,19 +47,26 @@ class ArchivedByOther:
     url: str
 
 
-def read_frame(file: DataFile, rules: RecordRules, checks: Checks, metrics: Metrics) -> Validated:
+def read_frame(
+    file: DataFile,
+    rules: RecordRules,
+    checks: Checks,
+    metrics: Metrics,
+    metadata: Mapping[str, Any] | None = None,
+) -> Validated:
     """Read a file once, from first to last byte, check it and make its record. No network but for a metric.
 
-    Raises the errors of `datafile`, `stream`, `package`, `validation` and `record`.
+    `metadata` stands in for the header of a file that has none. Raises the errors of `datafile`, `stream`,
+    `file_types`, `package`, `validation` and `record`.
     """
     refuse_unusable_name(file.path)
+    if metadata is not None:
+        _refuse_flat_archive(rules, file.path)
     before = _fingerprint(file)
     basename, extension = split_name(file.path)
     try:
-        with file.opened() as stream, metrics.timed("ingester.get_md5"):
-            reader = HashingReader(stream, file.path)
-            headers = _headers(reader, file.path, extension, checks)
-            md5, size = reader.finish()
+        with metrics.timed("ingester.get_md5"):
+            headers, md5, size = _read(file, extension, checks, metadata)
     except IngesterError as error:
         if file.fingerprint() not in (before, None):  # what is wrong may be of neither the old bytes nor the new
             raise _changed(file.path) from error
@@ -68,19 +74,26 @@ def read_frame(file: DataFile, rules: RecordRules, checks: Checks, metrics: Metr
     if size != before.size:
         raise FileChangedError(frame=file.path, expected=f"{before.size} bytes", found=f"{size} at its end")
     for header in headers:
-        make_dates_usable(header, "DATE-OBS", checks.date_from_mjd)
+        make_dates_usable(header, rules.keys.observation_date, checks.date_from_mjd)
     record = build_record(headers, basename, extension, rules, file.path)
+    facts = facts_of(record, rules.keys, file.path)
     if _fingerprint(file) != before:  # the header may be of other bytes than the md5, and nobody looks again before
         raise _changed(file.path)  # these are found in the archive and announced
-    return Validated(file.path, basename, extension, md5, before, record)
+    return Validated(file.path, basename, extension, md5, before, record, facts)
 
 
-def validate(file: DataFile, rules: RecordRules, checks: Checks, services: Services) -> Validated | InArchive:
+def validate(
+    file: DataFile,
+    rules: RecordRules,
+    checks: Checks,
+    services: Services,
+    metadata: Mapping[str, Any] | None = None,
+) -> Validated | InArchive:
     """Named → Validated, or InArchive if the archive says that it has these bytes.
 
     Raises ExtensionNotAcceptedError if it has not, and would not know what to do with them.
     """
-    validated = read_frame(file, rules, checks, services.metrics)
+    validated = read_frame(file, rules, checks, services.metrics, metadata)
     if services.archive.has_version(validated.md5):
         return InArchive(validated, None)
     refuse_unknown_extension(validated, checks)
@@ -108,13 +121,13 @@ def upload(
     target = stored_object(validated, now)
     size = validated.fingerprint.size
     if may_have_run:
-        with _named(file.path):
+        with named(file.path):
             there = store.current_version(target.key)
         if there is not None and (there.md5, there.size) == (validated.md5, size):
             return Uploaded(validated, there.version_id)
     if _fingerprint(file) != validated.fingerprint:
         raise _changed(validated.path)
-    with _named(file.path), metrics.timed("ingester.upload_file"), _rated(metrics, size), file.opened() as stream:
+    with named(file.path), metrics.timed("ingester.upload_file"), _rated(metrics, size), file.opened() as stream:
         version_id = store.put(ExactReader(stream, size, file.path), size, validated.md5, target)
     return Uploaded(validated, version_id)
 
@@ -128,24 +141,23 @@ def post(
     Raises FileChangedError, SupersededError, or an error of the store or the archive.
     """
     validated = uploaded.validated
-    _refuse_outdated(uploaded, file, services.store, now)
+    refuse_outdated(uploaded, file, services.store, now)
     version = version_set(uploaded.version_id, validated.md5, validated.extension)
-    with _named(file.path):
-        record = post_record({**validated.record, "version_set": version}, services, now, one_try=one_try)
+    ended = datetime.fromisoformat(validated.facts.ended)
+    with named(file.path):
+        record = post_record({**validated.record, "version_set": version}, ended, services, now, one_try=one_try)
     if record is None:
         return InArchive(validated, uploaded.version_id)
     return Archived(validated.path, validated.md5, record)
 
 
-def post_record(record: Record, services: Services, now: datetime, *, one_try: bool) -> Record | None:
-    """Post a record; return it as it is handed on, or None if the archive has its md5 already.
+def post_record(record: Record, ended: datetime, services: Services, now: datetime, *, one_try: bool) -> Record | None:
+    """Post the record of an exposure that ended then; return it as it is handed on, or None if its md5 is archived.
 
     A 5xx may have committed all the same. Whoever will not try again (`one_try`) has the frame looked up before the
-    5xx is believed; whoever will is told by the refusal of the next post. Raises an error of the archive,
-    or HeaderValueError for a record without DATE-OBS, which the archive would take and never show.
+    5xx is believed; whoever will is told by the refusal of the next post. Raises an error of the archive.
     """
     [version] = record["version_set"]
-    ended = end_of_exposure(record)
     try:
         with services.metrics.timed("ingester.post_frame"):
             answer = services.archive.post_frame(record)
@@ -190,8 +202,8 @@ def republish(archived: Archived, publisher: Publisher | None) -> None:
     if publisher is None:
         return
     try:
-        with _named(archived.path):
-            publisher.publish(archived.record, message_id=archived.md5)
+        with named(archived.path):
+            publisher.publish(announcement(archived.record), message_id=archived.md5)
     except IngesterError as error:
         error.detail = f"the frame is archived (id {archived.record['frameid']}), but not announced"
         raise
@@ -199,8 +211,9 @@ def republish(archived: Archived, publisher: Publisher | None) -> None:
 
 def stored_object(validated: Validated, now: datetime) -> StoredObject:
     """Where and how the frame is stored."""
-    age = now - observation_date(validated.record, validated.path)
-    return describe_object(validated.record, validated.basename + validated.extension, validated.extension, age)
+    age = now - datetime.fromisoformat(validated.facts.observed)
+    content_type = file_type(validated.extension, validated.path).content_type
+    return describe_object(validated.facts, validated.basename + validated.extension, content_type, age)
 
 
 def version_set(version_id: str, md5: str, extension: str) -> list[Record]:
@@ -225,21 +238,34 @@ def _find_version(archive: Archive, basename: str, md5: str) -> tuple[Record, st
     return frame, keys[0] if keys else None
 
 
-def _refuse_outdated(uploaded: Uploaded, file: DataFile, store: Store, now: datetime) -> None:
-    """Only what the name still means may be posted: the file as it was read, or one that is gone and not replaced."""
+def refuse_outdated(uploaded: Uploaded, file: DataFile, store: Store, now: datetime) -> None:
+    """Only what the name still means may be posted: the file as it was read, or one that is gone and not replaced.
+
+    Raises FileChangedError, SupersededError or an error of the store.
+    """
     validated = uploaded.validated
     present = file.fingerprint()
     if present == validated.fingerprint:
         return
     if present is not None:
         raise _changed(validated.path)
-    with _named(validated.path):
+    with named(validated.path):
         there = store.current_version(stored_object(validated, now).key)
     if there is None or there.version_id == uploaded.version_id or there.md5 == validated.md5:
         return
     raise SupersededError(
         frame=validated.path, expected=f"version {uploaded.version_id} at its S3 key", found=there.version_id
     )
+
+
+def _refuse_flat_archive(rules: RecordRules, path: str) -> None:
+    if rules.archive_record_format != "ocs":
+        raise CompanionError(
+            frame=path,
+            expected="an archive of nested (ocs) records, which takes files with given metadata",
+            found=f"ARCHIVE_RECORD_FORMAT={rules.archive_record_format}",
+            hint="Archives of flat records hold FITS files and packages only",
+        )
 
 
 def _fingerprint(file: DataFile) -> Fingerprint:
@@ -253,14 +279,22 @@ def _changed(path: str) -> FileChangedError:
     return FileChangedError(frame=path, expected="the file as it was read", found="another size, time or inode")
 
 
-def _headers(reader: HashingReader, path: str, extension: str, checks: Checks) -> list[fits.Header]:
-    read = read_package if extension in PACKAGE_EXTENSIONS else read_headers
-    with unpacked(reader, checks, path) as contents:
-        return read(contents, path, checks)
+def _read(
+    file: DataFile, extension: str, checks: Checks, metadata: Mapping[str, Any] | None
+) -> tuple[list[Header], str, int]:
+    """Headers, md5 (hex) and size in bytes of a file."""
+    with file.opened() as stream:
+        reader = HashingReader(stream, file.path)
+        headers = headers_of(reader, extension, file.path, checks, metadata)
+        md5, size = reader.finish()
+        if headers is None:
+            stream.seek(0)
+            headers = headers_by_hook(stream, extension, file.path)
+        return headers, md5, size
 
 
 @contextmanager
-def _named(path: str) -> Iterator[None]:
+def named(path: str) -> Iterator[None]:
     """An error of a neighbour's adapter, which knows keys and basenames, names the file instead."""
     try:
         yield

@@ -3,7 +3,7 @@
 import base64
 import io
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -24,18 +24,13 @@ from lco_ingester.exceptions import (
     StoreUnavailableError,
 )
 from lco_ingester.footprint import is_set
+from lco_ingester.frame import Facts
 from lco_ingester.parts import PartsClient, put_in_parts
 
 # S3 documentation, "Amazon S3 multipart upload limits".
 LARGEST_PUT = 5 * 1024**3  # bytes; what is larger goes in parts
 LARGEST_OBJECT = 5 * 1024**4
 OLD = timedelta(days=60)  # from this age on a frame is seldom read
-CONTENT_TYPES = {
-    ".fits": "image/fits",
-    ".fits.fz": "image/fits",
-    ".tar.gz": "application/x-tar",
-    ".tar": "application/x-tar",
-}
 _MD5 = "md5"  # the object metadata by which a put that was ours is known again
 
 # S3 documentation, "Error responses". What is in neither list is sorted by its HTTP status.
@@ -90,14 +85,14 @@ class StoredVersion:
     size: int
 
 
-def describe_object(record: Mapping[str, Any], name: str, extension: str, age: timedelta) -> StoredObject:
-    """Key and headers of the object for a frame called `name` with this record (docs/record.md, "The S3 object").
+def describe_object(facts: Facts, name: str, content_type: str | None, age: timedelta) -> StoredObject:
+    """Key and headers of the object for a frame called `name` (docs/record.md, "The S3 object").
 
     Raises HeaderValueError if a keyword that the key is made of has no value.
     """
     return StoredObject(
-        key=_key(record, name),
-        content_type=CONTENT_TYPES.get(extension),
+        key=_key(facts, name),
+        content_type=content_type,
         content_disposition=f"attachment; filename={name}",
         storage_class="STANDARD_IA" if age > OLD else "STANDARD",
     )
@@ -236,27 +231,11 @@ def open_store(
             raise StoreDeploymentError(expected="a usable endpoint URL", found=str(error)) from error
 
 
-def _key(record: Mapping[str, Any], name: str) -> str:
-    parts = []
-    for keyword in ("SITEID", "INSTRUME", "DAY-OBS"):
-        if not is_set(record.get(keyword)):
+def _key(facts: Facts, name: str) -> str:
+    for keyword, value in facts.place.items():
+        if not is_set(value):
             raise HeaderValueError(frame=name, check=keyword, expected="a value, for the S3 key", found="none")
-        parts.append(str(record[keyword]))
-    if _is_bad_pixel_mask(record, name.partition(".")[0]):
-        return "/".join([*parts[:2], "bpm", name])
-    return "/".join([*parts, "raw" if _is_raw(record.get("RLEVEL")) else "processed", name])
-
-
-def _is_raw(reduction_level: Any) -> bool:
-    text = str(reduction_level).strip()
-    return text.isdecimal() and int(text) == 0
-
-
-def _is_bad_pixel_mask(record: Mapping[str, Any], basename: str) -> bool:
-    if "BPM" in (record.get("OBSTYPE"), record.get("EXTNAME")):
-        return True
-    dashed = basename.replace("_", "-")
-    return dashed.startswith("bpm-") or dashed.endswith("-bpm") or "-bpm-" in dashed
+    return "/".join([*map(str, facts.place.values()), facts.section, name])
 
 
 @contextmanager

@@ -18,6 +18,13 @@ def archive_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Archive
 
 
 @pytest.fixture(scope="session")
+def ocs_archive(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ArchiveServer]:
+    """An Archive API of nested records, for the whole session; it knows another observatory's files too."""
+    with running_archive(tmp_path_factory.mktemp("ocs_archive"), record_format="ocs", extensions=[".snf"]) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
 def s3_server() -> Iterator[S3Server]:
     """One S3 store for the whole session; frames of other tests are in it."""
     with running_s3() as server:
@@ -58,6 +65,17 @@ def neighbours(
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     return variables
+
+
+@pytest.fixture
+def ocs_neighbours(
+    neighbours: dict[str, str], monkeypatch: pytest.MonkeyPatch, ocs_archive: ArchiveServer
+) -> dict[str, str]:
+    """`neighbours`, with an archive of nested records and the setting that says so."""
+    variables = {"API_ROOT": ocs_archive.url, "AUTH_TOKEN": ocs_archive.token, "ARCHIVE_RECORD_FORMAT": "ocs"}
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    return {**neighbours, **variables}
 
 
 def neighbours_environment(archive: ArchiveServer, s3: S3Server) -> dict[str, str]:

@@ -49,8 +49,9 @@ def _run(options: argparse.Namespace, directory: Path, stack: ExitStack) -> int:
     paths, bad = _frames(options.files, directory)
     print(f"{len(paths)} frames to archive, {len(bad)} of them bad on purpose")
     store = stack.enter_context(running_s3("demo"))
-    archive = stack.enter_context(running_archive(directory, store_url=f"{store.url}{store.bucket}"))
-    variables = _variables(directory, paths, store, archive)
+    store_url = f"{store.url}{store.bucket}"
+    archive = stack.enter_context(running_archive(directory, store_url=store_url, record_format=options.format))
+    variables = _variables(directory, paths, store, archive) | {"ARCHIVE_RECORD_FORMAT": options.format}
     settings = load_settings(ServiceSettings, **{name.lower(): value for name, value in variables.items()})
     watch = Watch(settings)
     stack.callback(watch.close)
@@ -68,6 +69,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser("run_celery.sh --demo", description="See the Archive Ingester work.")
     parser.add_argument("files", nargs="*", type=Path, metavar="FILE|DIR", help="frames to archive in place of samples")
     parser.add_argument("--keep", action="store_true", help="leave everything up until Ctrl-C, and print where it is")
+    parser.add_argument("--format", choices=("lco", "ocs"), default="lco", help="the records that the archive takes")
     return parser.parse_args()
 
 

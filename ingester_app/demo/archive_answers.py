@@ -3,13 +3,14 @@
 import re
 import secrets
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from ingester_app.demo.archive_frames import Frame, Version
+from ingester_app.demo.archive_frames import Frame, Thumbnail, Version
 
 NO_STORE = "https://s3.invalid/frames"
 """Links begin with this when the archive was not told where the files are."""
@@ -18,10 +19,11 @@ SHOWN_FIELDS = (
     *("RLEVEL", "DAY-OBS", "DATE-OBS", "PROPID", "INSTRUME", "OBJECT", "SITEID", "TELID"),
     *("EXPTIME", "FILTER", "L1PUBDAT", "OBSTYPE", "BLKUID", "REQNUM"),
 )
+SHOWN_NAMES = {name: name.replace("-", "_") for name in SHOWN_FIELDS}
 
 
-def frame_answer(frame: Frame, store_url: str) -> dict[str, Any]:
-    """A frame as `frames/` shows it; header keywords have `_` for `-`."""
+def frame_answer(frame: Frame, store_url: str, names: Mapping[str, str] = SHOWN_NAMES) -> dict[str, Any]:
+    """A frame as `frames/` shows it; `names` of its fields by LCO's keywords."""
     newest = frame.versions[0] if frame.versions else None
     return {
         "id": frame.id,
@@ -31,7 +33,7 @@ def frame_answer(frame: Frame, store_url: str) -> dict[str, Any]:
         "version_set": [version_answer(each, frame, store_url) for each in frame.versions],
         "filename": frame.basename + (newest.extension if newest else ""),
         "url": file_url(frame, newest, store_url) if newest else None,
-        **{name.replace("-", "_"): _shown(name, frame.fields.get(name)) for name in SHOWN_FIELDS},
+        **{shown: _shown(name, frame.fields.get(name)) for name, shown in names.items()},
     }
 
 
@@ -53,10 +55,26 @@ def file_url(frame: Frame, version: Version, store_url: str) -> str:
     return f"{store_url.rstrip('/')}/{quote(_object_key(frame, version))}?{query}"
 
 
+def thumbnail_answer(thumbnail: Thumbnail, store_url: str) -> dict[str, Any]:
+    """A thumbnail as `thumbnails/` shows it."""
+    fields = thumbnail.frame.fields
+    name = thumbnail.basename + thumbnail.extension
+    place = "/".join([*(str(fields.get(each)) for each in ("SITEID", "INSTRUME", "DAY-OBS")), "thumbnails", name])
+    query = urlencode({"versionId": _version_id(thumbnail.key), "X-Amz-Signature": secrets.token_hex(8)})
+    return {
+        "frame": thumbnail.frame.id,
+        "size": thumbnail.size,
+        "basename": thumbnail.basename,
+        "url": f"{store_url.rstrip('/')}/{quote(place)}?{query}",
+        "key": thumbnail.key,
+        "extension": thumbnail.extension,
+    }
+
+
 def _object_key(frame: Frame, version: Version) -> str:
     """Where the ingester stores a file: SITEID/INSTRUME/DAY-OBS/raw|processed/…; a bad-pixel mask: …/bpm/…"""
-    names = {name: str(frame.headers.get(name, "")) for name in ("SITEID", "INSTRUME", "DAY-OBS", "RLEVEL")}
-    is_mask = "BPM" in (frame.headers.get("OBSTYPE"), frame.headers.get("EXTNAME")) or re.search(
+    names = {name: str(frame.fields.get(name, "")) for name in ("SITEID", "INSTRUME", "DAY-OBS", "RLEVEL")}
+    is_mask = "BPM" in (frame.fields.get("OBSTYPE"), frame.headers.get("EXTNAME")) or re.search(
         r"(^|-)bpm-|-bpm$", frame.basename.replace("_", "-")
     )
     level = "raw" if names["RLEVEL"].strip("0") == "" else "processed"

@@ -1,10 +1,12 @@
-"""A small Archive API for demos and tests: Flask before SQLite, flat (`lco`) records only.
+"""A small Archive API for demos and tests: Flask before SQLite, for flat (`lco`) or nested (`ocs`) records.
 
 It answers as running archives were seen to answer, in the ways a client can trip over: see the routes. It is
-no archive: one token may do everything, and there are no thumbnails, searches or related frames.
+no archive: one token may do everything, and there are no searches or related frames.
 """
 
 import json
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -12,8 +14,9 @@ from flask import Flask, Response, abort, jsonify, request
 from werkzeug.exceptions import HTTPException
 
 from ingester_app.demo import archive_page
-from ingester_app.demo.archive_answers import NO_STORE, Page, frame_answer, version_answer
+from ingester_app.demo.archive_answers import NO_STORE, Page, frame_answer, thumbnail_answer, version_answer
 from ingester_app.demo.archive_frames import ClashError, Frame
+from ingester_app.demo.archive_generations import EXTENSIONS, LCO, OCS, THUMBNAIL, Generation
 from ingester_app.demo.archive_rules import Errors, ServerFaultError, field_errors
 from ingester_app.demo.archive_store import ArchiveStore
 
@@ -40,6 +43,8 @@ def create_app(
     dict_refusals: bool = False,
     lag_seconds: float = 0.0,
     store_url: str = NO_STORE,
+    record_format: str = "lco",
+    extensions: Sequence[str] = (),
 ) -> Flask:
     """The archive over the SQLite file `database`, which is made if need be.
 
@@ -47,7 +52,8 @@ def create_app(
     current releases do. `ignores_basename_exact`: as older releases do. `dict_refusals`: refused versions are
     named `{"0": …}` instead of `[…]`, as by newer framework releases. `lag_seconds`: reading does not see
     what is younger. `store_url`: address of the S3 bucket that links point into, such as
-    `http://127.0.0.1:9000/frames`.
+    `http://127.0.0.1:9000/frames`. `record_format`: `lco` or `ocs`, the records that it takes.
+    `extensions`: what it knows beside the usual ones, if `ocs`.
     """
     app = Flask(__name__)
     app.json.sort_keys = False  # type: ignore[attr-defined]  # the default provider has it, the base class not
@@ -55,9 +61,12 @@ def create_app(
     _authenticate_first(app, token)
     _answer_errors_in_json(app)
     _add_front_page(app, store, store_url)
-    _add_reading(app, store, store_url, ignores_basename_exact)
+    generation = replace(OCS, extensions=(*EXTENSIONS, *extensions)) if record_format == "ocs" else LCO
+    _add_reading(app, store, store_url, ignores_basename_exact, generation)
     _add_versions(app, store, store_url, ignores_md5_filter)
-    _add_posting(app, store, store_url, dict_refusals)
+    _add_posting(app, store, store_url, dict_refusals, generation)
+    if generation is not LCO:
+        _add_thumbnails(app, store, store_url, dict_refusals)
     return app
 
 
@@ -108,19 +117,21 @@ def _add_front_page(app: Flask, store: ArchiveStore, store_url: str) -> None:
         return archive_page.render(count, [frame_answer(frame, store_url) for frame in frames])
 
 
-def _add_reading(app: Flask, store: ArchiveStore, store_url: str, ignores_basename_exact: bool) -> None:
+def _add_reading(
+    app: Flask, store: ArchiveStore, store_url: str, ignores_basename_exact: bool, generation: Generation
+) -> None:
     @app.get("/frames/")
     def list_frames() -> Response:
         asked = request.args.to_dict()
         exactly = None if ignores_basename_exact else asked.get("basename_exact")
         page = Page.asked_for(asked)
         count, frames = store.frames(asked.get("basename", ""), exactly, page.limit, page.offset)
-        answers = [frame_answer(frame, store_url) for frame in frames]
+        answers = [frame_answer(frame, store_url, generation.shown) for frame in frames]
         return jsonify(page.answer(count, answers, request.base_url, asked))
 
     @app.get("/frames/<int:frame_id>/")
     def show_frame(frame_id: int) -> Response:
-        return jsonify(frame_answer(_found(store.frame(frame_id)), store_url))
+        return jsonify(frame_answer(_found(store.frame(frame_id)), store_url, generation.shown))
 
     @app.get("/frames/<int:frame_id>/headers/")
     def show_headers(frame_id: int) -> Response:
@@ -138,23 +149,44 @@ def _add_versions(app: Flask, store: ArchiveStore, store_url: str, ignores_md5_f
         return jsonify(page.answer(count, answers, request.base_url, asked))
 
 
-def _add_posting(app: Flask, store: ArchiveStore, store_url: str, dict_refusals: bool) -> None:
+def _add_posting(app: Flask, store: ArchiveStore, store_url: str, dict_refusals: bool, generation: Generation) -> None:
     @app.post("/frames/")
     def post_frame() -> tuple[Response, int]:
         record = _posted_record()
         try:
-            errors = field_errors(record)
+            errors = field_errors(record, generation.fields)
             if "version_set" not in errors:
                 clashes = store.clashes(record["version_set"]) if errors else []
                 errors |= {"version_set": clashes} if any(clashes) else {}
             if errors:
                 _refuse(errors, dict_refusals)
-            frame = store.post(record)
+            frame = store.post(generation.posting(record))
+            generation.break_on_unknown_extensions(record)
         except ClashError as clash:
             _refuse({"version_set": clash.found}, dict_refusals)
         except ServerFaultError as fault:
             abort(500, f"{fault}")
-        return jsonify(frame_answer(frame, store_url)), 201
+        return jsonify(frame_answer(frame, store_url, generation.shown)), 201
+
+
+def _add_thumbnails(app: Flask, store: ArchiveStore, store_url: str, dict_refusals: bool) -> None:
+    @app.get("/thumbnails/")
+    def list_thumbnails() -> Response:
+        asked = request.args.to_dict()
+        found = [thumbnail_answer(each, store_url) for each in store.thumbnails()]
+        return jsonify(Page.asked_for(asked).answer(len(found), found, request.base_url, asked))
+
+    @app.post("/thumbnails/")
+    def post_thumbnail() -> tuple[Response, int]:
+        record = _posted_record()
+        try:
+            errors = field_errors(record, THUMBNAIL.fields)
+        except ServerFaultError as fault:
+            abort(500, f"{fault}")
+        if errors:
+            _refuse(errors, dict_refusals)
+        made = store.post_thumbnail(THUMBNAIL.posting(record), record["frame_basename"], record["size"])
+        return jsonify(thumbnail_answer(made, store_url)), 201
 
 
 def _refuse(errors: Errors, dict_refusals: bool) -> NoReturn:

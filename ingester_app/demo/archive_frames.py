@@ -24,6 +24,31 @@ class Version:
 
 
 @dataclass(frozen=True)
+class Posting:
+    """A checked record, flat or nested: `fields` are the archive's columns by LCO's keywords, `headers` what it shows.
+
+    Of `fields` those are left out that the record says nothing of.
+    """
+
+    basename: str
+    area: dict[str, Any] | None
+    version_set: list[dict[str, Any]]
+    fields: dict[str, Any]
+    headers: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Thumbnail:
+    """A small picture of a frame, in its one version."""
+
+    frame: "Frame"
+    basename: str
+    size: str
+    key: str
+    extension: str
+
+
+@dataclass(frozen=True)
 class Frame:
     """One archived frame, its versions newest first; `created` in seconds since 1970."""
 

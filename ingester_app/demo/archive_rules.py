@@ -10,8 +10,11 @@ from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
+from ingester_app.demo.archive_frames import Posting
+
 Errors = dict[str, Any]
 Check = Callable[[Any], str | None]
+Fields = dict[str, tuple[bool, Check]]
 
 REQUIRED = "This field is required."
 BLANK = "This field may not be blank."
@@ -117,7 +120,7 @@ def _is_position(value: Any) -> bool:
     return bool(-180 <= longitude <= 360 and -90 <= latitude <= 90)
 
 
-FIELDS: dict[str, tuple[bool, Check]] = {
+FIELDS: Fields = {
     "basename": (True, text()),
     "area": (True, area),
     "DAY-OBS": (True, text()),
@@ -137,20 +140,20 @@ FIELDS: dict[str, tuple[bool, Check]] = {
 }
 """The fields the archive makes columns of: required or not, and the check of a value that is there."""
 
-VERSION_FIELDS: dict[str, tuple[bool, Check]] = {
+VERSION_FIELDS: Fields = {
     "key": (True, text(32)),
     "md5": (True, text(32)),
     "extension": (True, text(20, blank=True)),
 }
 
 
-def field_errors(record: dict[str, Any]) -> Errors:
+def field_errors(record: dict[str, Any], fields: Fields = FIELDS) -> Errors:
     """All that is wrong with a record, by field; `version_set` has one dictionary a version. Empty: nothing.
 
     Raises ServerFaultError where the real archive answers 500.
     """
     _break_where_the_archive_breaks(record)
-    errors: Errors = {name.replace("-", "_"): found for name, found in _check(record, FIELDS).items()}
+    errors: Errors = {name.replace("-", "_"): found for name, found in _check(record, fields).items()}
     versions = record["version_set"]
     if not isinstance(versions, list) or not versions:
         return errors | {"version_set": ["Expected a list of one or more versions."]}
@@ -159,6 +162,13 @@ def field_errors(record: dict[str, Any]) -> Errors:
         for each in versions
     ]
     return errors | ({"version_set": found} if any(found) else {})
+
+
+def flat_posting(record: dict[str, Any]) -> Posting:
+    """What the archive keeps of a flat record."""
+    headers = {name: value for name, value in record.items() if name not in {"basename", "area", "version_set"}}
+    fields = {name: value for name, value in headers.items() if name in FIELDS}
+    return Posting(record["basename"], record["area"], record["version_set"], fields, headers)
 
 
 def _break_where_the_archive_breaks(record: dict[str, Any]) -> None:

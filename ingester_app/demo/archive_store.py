@@ -10,11 +10,11 @@ import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ingester_app.demo.archive_frames import ClashError, Frame, Version
-from ingester_app.demo.archive_rules import FIELDS
+from ingester_app.demo.archive_frames import ClashError, Frame, Posting, Thumbnail, Version
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS frames (
@@ -32,6 +32,13 @@ CREATE TABLE IF NOT EXISTS versions (
     md5 TEXT NOT NULL UNIQUE,
     extension TEXT NOT NULL,
     created REAL NOT NULL
+);
+CREATE TABLE IF NOT EXISTS thumbnails (
+    basename TEXT PRIMARY KEY,
+    frame_id INTEGER NOT NULL REFERENCES frames(id),
+    size TEXT NOT NULL,
+    key TEXT NOT NULL,
+    extension TEXT NOT NULL
 );
 CREATE INDEX IF NOT EXISTS versions_by_frame ON versions(frame_id);
 """
@@ -55,28 +62,49 @@ class ArchiveStore:
         self._anchor.execute("PRAGMA journal_mode=WAL")
         self._anchor.executescript(SCHEMA)
 
-    def post(self, record: dict[str, Any]) -> Frame:
+    def post(self, posted: Posting) -> Frame:
         """Store a checked record as a new frame, or as a new version of the frame of that basename.
 
         Raises ClashError, with nothing stored, if a key or an md5 is there already.
         """
-        headers = {name: value for name, value in record.items() if name not in {"basename", "area", "version_set"}}
         with self._connection() as database:
             database.execute("BEGIN IMMEDIATE")
-            found = _clashes(database, record["version_set"])
+            found = _clashes(database, posted.version_set)
             if any(found):
                 raise ClashError(found)
-            frame_id = _put_frame(database, record["basename"], record["area"], headers)
+            frame_id = _put_frame(database, posted)
             database.executemany(
                 "INSERT INTO versions (frame_id, key, md5, extension, created) VALUES (?, ?, ?, ?, ?)",
                 [
                     (frame_id, str(each["key"]), str(each["md5"]), str(each["extension"]), time.time())
-                    for each in record["version_set"]
+                    for each in posted.version_set
                 ],
             )
             frame = _load(database, "id = :id", {"id": frame_id, "before": time.time()})[0]
             database.execute("COMMIT")
         return frame
+
+    def post_thumbnail(self, posted: Posting, frame_basename: str, size: str) -> Thumbnail:
+        """Store a checked thumbnail, in place of one of this name; its frame is made if it is not there."""
+        [version] = posted.version_set
+        with self._connection() as database:
+            database.execute("BEGIN IMMEDIATE")
+            row = database.execute("SELECT id FROM frames WHERE basename = ?", (frame_basename,)).fetchone()
+            frame_id = row[0] if row else _put_frame(database, replace(posted, basename=frame_basename))
+            database.execute(
+                "INSERT OR REPLACE INTO thumbnails (basename, frame_id, size, key, extension) VALUES (?, ?, ?, ?, ?)",
+                (posted.basename, frame_id, size, str(version["key"]), str(version["extension"])),
+            )
+            database.execute("COMMIT")
+        return next(each for each in self.thumbnails() if each.basename == posted.basename)
+
+    def thumbnails(self) -> list[Thumbnail]:
+        """All thumbnails; no lag."""
+        with self._connection() as database:
+            rows = database.execute("SELECT frame_id, basename, size, key, extension FROM thumbnails").fetchall()
+            now = time.time()
+            frames = [_load(database, "id = :id", {"id": row[0], "before": now})[0] for row in rows]
+        return [Thumbnail(frame, *row[1:]) for frame, row in zip(frames, rows, strict=True)]
 
     def clashes(self, version_set: list[Any]) -> list[dict[str, list[str]]]:
         """What of each version's key and md5 is in the archive already; no lag."""
@@ -146,16 +174,15 @@ def _clashes(database: sqlite3.Connection, version_set: list[Any]) -> list[dict[
     ]
 
 
-def _put_frame(database: sqlite3.Connection, basename: str, area: Any, headers: dict[str, Any]) -> int:
+def _put_frame(database: sqlite3.Connection, posted: Posting) -> int:
     """New, or overwritten: headers are replaced, but a field the new record lacks keeps its value."""
-    row = database.execute("SELECT fields FROM frames WHERE basename = ?", (basename,)).fetchone()
-    known = json.loads(row[0]) if row else {}
-    fields = known | {name: value for name, value in headers.items() if name in FIELDS}
+    row = database.execute("SELECT fields FROM frames WHERE basename = ?", (posted.basename,)).fetchone()
+    fields = (json.loads(row[0]) if row else {}) | posted.fields
     stored = database.execute(
         "INSERT INTO frames (basename, area, fields, headers, created) VALUES (?, ?, ?, ?, ?) "
         "ON CONFLICT (basename) DO UPDATE SET area = excluded.area, fields = excluded.fields, "
         "headers = excluded.headers RETURNING id",
-        (basename, json.dumps(area), json.dumps(fields), json.dumps(headers), time.time()),
+        (posted.basename, json.dumps(posted.area), json.dumps(fields), json.dumps(posted.headers), time.time()),
     )
     return int(stored.fetchone()[0])
 

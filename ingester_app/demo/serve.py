@@ -57,6 +57,8 @@ def _parser() -> argparse.ArgumentParser:
     archive.add_argument("--ignores-basename-exact", action="store_true", help="frames/ knows only basename")
     archive.add_argument("--dict-refusals", action="store_true", help='refused versions are named {"0": …}')
     archive.add_argument("--lag-seconds", type=float, default=0.0, help="reading does not see what is younger")
+    archive.add_argument("--record-format", choices=("lco", "ocs"), default="lco", help="the records that it takes")
+    archive.add_argument("--extension", action="append", default=[], help="it knows this one too, if ocs; repeatable")
     archive.add_argument("--store-url", help="address of the bucket that links point into")
     s3 = neighbours.add_parser("s3", help="the S3 store")
     s3.add_argument("--bucket", required=True, help="made before the server is ready")
@@ -78,6 +80,8 @@ def _serve_archive(options: argparse.Namespace) -> None:
         dict_refusals=options.dict_refusals,
         lag_seconds=options.lag_seconds,
         store_url=options.store_url or NO_STORE,
+        record_format=options.record_format,
+        extensions=options.extension,
     )
     serve(app, options.port)
 

@@ -3,7 +3,7 @@
 import select
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -90,10 +90,13 @@ def running_archive(
     dict_refusals: bool = False,
     lag_seconds: float = 0.0,
     store_url: str | None = None,
+    record_format: str = "lco",
+    extensions: Sequence[str] = (),
 ) -> Iterator[ArchiveServer]:
     """An Archive API whose database is in `directory`: started there again, it remembers its frames."""
     database = directory / "archive.sqlite"
     options = ["--database", str(database), "--token", token, "--lag-seconds", str(lag_seconds)]
+    options += ["--record-format", record_format, *(f"--extension={each}" for each in extensions)]
     options += ["--ignores-md5-filter"] * ignores_md5_filter
     options += ["--ignores-basename-exact"] * ignores_basename_exact
     options += ["--dict-refusals"] * dict_refusals

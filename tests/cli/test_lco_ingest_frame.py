@@ -1,5 +1,6 @@
 """The command as its users run it: one line out, one exit code (docs of the command: --help)."""
 
+import json
 import os
 import subprocess
 import sys
@@ -11,7 +12,7 @@ import pytest
 
 from lco_ingester.cli import _parser, main
 from tests.library.scripted import Answer, closed_port, scripted
-from tests.library.synthetic import ABSENT, ROOT, image, write_frame
+from tests.library.synthetic import ABSENT, CARDS, ROOT, image, new_basename, write_frame
 from tests.support.servers import ArchiveServer
 
 
@@ -182,6 +183,59 @@ def test_help_mentions_every_option_and_every_exit_code(command: Command) -> Non
         assert variable in ended.stdout
     assert "exit codes:\n  0  archived" in ended.stdout
     assert "\n  1  " in ended.stdout
+
+
+# Companions, which only archives of nested records take
+
+
+@pytest.fixture
+def companion(tmp_path: Path, ocs_neighbours: dict[str, str]) -> tuple[Path, Path]:
+    """A .pdf and its metadata."""
+    pdf, metadata = tmp_path / f"{new_basename()}-summary.pdf", tmp_path / "metadata.json"
+    pdf.write_bytes(b"%PDF-1.7 " + pdf.name.encode())
+    metadata.write_text(json.dumps(CARDS))
+    return pdf, metadata
+
+
+def test_a_pdf_is_ingested_with_its_metadata(process: Command, companion: tuple[Path, Path]) -> None:
+    pdf, metadata = companion
+    nested = {"API_ROOT": os.environ["API_ROOT"], "ARCHIVE_RECORD_FORMAT": "ocs"}
+    ended = process("--metadata", metadata, pdf, **nested)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert pdf.name in ended.stdout
+    assert process("--metadata", metadata, pdf, **nested).stdout == f"{pdf} is archived already\n"
+
+
+def test_a_thumbnail_is_ingested(command: Command, companion: tuple[Path, Path], tmp_path: Path) -> None:
+    picture = tmp_path / f"{new_basename()}-small.jpg"
+    picture.write_bytes(b"\xff\xd8\xff\xe0" + picture.name.encode())
+    ended = command("--metadata", companion[1], "--thumbnail", "small", picture)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert f"/thumbnails/{picture.name}" in ended.stdout
+
+
+def test_a_companion_is_refused_in_one_line(command: Command, companion: tuple[Path, Path], tmp_path: Path) -> None:
+    pdf, metadata = companion
+    assert_failed(command(pdf), pdf.name, "metadata", "--metadata FILE.json")
+    assert_failed(command("--metadata", metadata, pdf, ARCHIVE_RECORD_FORMAT="lco"), "ARCHIVE_RECORD_FORMAT=lco")
+    assert_failed(command("--metadata", tmp_path / "gone.json", pdf), "gone.json", "file")
+    for content in ("[1]", "{", "", '{"a": 1} {}'):
+        metadata.write_text(content)
+        assert_failed(command("--metadata", metadata, pdf), "metadata.json", "a JSON object")
+    metadata.write_text('{"SITEID": "coj"}')
+    assert_failed(command("--metadata", metadata, pdf), pdf.name, "required keywords", "BLKUID")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--thumbnail", "small", "a.jpg"),
+        ("--thumbnail", "tiny", "--metadata", "a.json", "a.jpg"),
+        ("--check-only", "--thumbnail", "small", "--metadata", "a.json", "a.jpg"),
+    ],
+)
+def test_wrong_arguments_for_a_thumbnail_are_one_line(command: Command, arguments: tuple[str, ...]) -> None:
+    assert_failed(command(*arguments), "lco_ingest_frame: ", "--thumbnail", "--help")
 
 
 def test_verbose_keeps_the_url_alone_on_stdout(command: Command, path: Path) -> None:

@@ -12,7 +12,8 @@ from astropy.io import fits
 
 from lco_ingester.checks import Checks
 from lco_ingester.frame import Record
-from lco_ingester.record import RecordRules, build_record
+from lco_ingester.record import build_record
+from lco_ingester.rules import RecordRules
 from lco_ingester.settings import Settings
 from lco_ingester.stream import CountingReader, unpacked
 from lco_ingester.validation import read_headers
@@ -77,10 +78,9 @@ def package(members: Mapping[str, bytes | None], mode: str = "w:gz") -> bytes:
     return made.getvalue()
 
 
-def rules(**changes: tuple[str, ...]) -> RecordRules:
-    """The rules of the default settings, with these changed."""
-    defaults = {name: Settings.model_fields[name].default for name in RecordRules.__dataclass_fields__}
-    return RecordRules(**{**defaults, **changes})
+def rules(**changes: Any) -> RecordRules:
+    """The rules of the default settings, with these settings changed."""
+    return RecordRules.of(Settings.model_construct(**changes))
 
 
 def checks(**changes: Any) -> Checks:

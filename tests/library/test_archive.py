@@ -150,11 +150,31 @@ def test_a_refusal_shows_what_the_archive_says(api: Archive) -> None:
     assert isinstance(raised.value, DoNotRetryError)
 
 
-def test_an_archive_of_nested_records_is_a_trouble_of_the_deployment(server: Scripted) -> None:
-    fields = ("headers", "observation_day", "configuration_type", "related_frame_filenames")
+@pytest.mark.parametrize(
+    ("fields", "sent", "other"),
+    [
+        (("headers", "observation_day", "configuration_type", "related_frame_filenames"), {}, "ocs"),
+        (("DAY_OBS",), {"headers": {"SITEID": "coj"}}, "lco"),
+    ],
+)
+def test_an_archive_of_other_records_is_a_trouble_of_the_deployment(
+    server: Scripted, fields: tuple[str, ...], sent: dict[str, Any], other: str
+) -> None:
     server.tell(Answer(400, {field: ["This field is required."] for field in fields}))
-    with pytest.raises(ArchiveDeploymentError, match="nested"):
-        client(server.url).post_frame(record())
+    with pytest.raises(ArchiveDeploymentError, match=f"Set ARCHIVE_RECORD_FORMAT={other}"):
+        client(server.url).post_frame(record(**sent))
+
+
+@pytest.mark.parametrize(
+    ("fields", "sent"),
+    [(("DAY_OBS",), {}), (("DAY_OBS", "SITEID"), {"headers": {}}), (("observation_day",), {"headers": {}})],
+)
+def test_a_refusal_of_one_field_is_of_this_record_alone(
+    server: Scripted, fields: tuple[str, ...], sent: dict[str, Any]
+) -> None:
+    server.tell(Answer(400, {field: ["This field is required."] for field in fields}))
+    with pytest.raises(ArchiveRefusedError):
+        client(server.url).post_frame(record(**sent))
 
 
 def test_a_long_refusal_is_cut(server: Scripted) -> None:
@@ -174,7 +194,7 @@ def test_a_record_that_json_cannot_hold_is_refused_before_it_is_sent(server: Scr
 
 def test_201_without_an_id_is_no_archive(server: Scripted) -> None:
     server.tell(Answer(201, {"name": "something else"}))
-    with pytest.raises(ArchiveDeploymentError, match="201 without one"):
+    with pytest.raises(ArchiveDeploymentError, match="201 with id"):
         client(server.url).post_frame(record())
 
 

@@ -2,7 +2,7 @@
 
 import json
 import math
-from datetime import timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +10,7 @@ import pytest
 
 from lco_ingester.datafile import PathFile
 from lco_ingester.metrics import Metrics
-from lco_ingester.steps import read_frame, version_set
-from lco_ingester.store import describe_object
+from lco_ingester.steps import read_frame, stored_object, version_set
 from tests.library.synthetic import ROOT, checks, rules
 
 EXAMPLES = ROOT.parent / "shared" / "spec" / "examples"
@@ -36,12 +35,13 @@ def differences(expected: Any, found: Any, where: str = "") -> list[str]:
     return [line for pair in pairs for line in differences(*pair)]
 
 
+@pytest.mark.parametrize(("form", "record"), [("lco", "record"), ("ocs", "ocs_record")])
 @pytest.mark.parametrize("path", FRAMES, ids=lambda path: path.name)
-def test_an_example_frame_gives_its_record_and_its_s3_object(path: Path) -> None:
+def test_an_example_frame_gives_its_record_and_its_s3_object(path: Path, form: str, record: str) -> None:
     expected = json.loads(path.with_name(path.name + ".json").read_text())
-    validated = read_frame(PathFile(str(path)), rules(), checks(), Metrics.off())
-    stored = describe_object(validated.record, path.name, validated.extension, age=timedelta(days=3000))
-    assert differences(expected["record"], validated.record) == []
+    validated = read_frame(PathFile(str(path)), rules(archive_record_format=form), checks(), Metrics.off())
+    stored = stored_object(validated, datetime.fromisoformat("2026-11-01"))
+    assert differences(expected[record], validated.record) == []
     assert expected["version_set"] == version_set("<VersionId>", validated.md5, validated.extension)
     assert expected["s3"] == {
         "key": stored.key,

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from lco_ingester.frame import (
     Archived,
+    Facts,
     Fingerprint,
     Frame,
     InArchive,
@@ -29,7 +30,8 @@ JSON = st.recursive(
 RECORDS = st.dictionaries(st.text(), JSON, max_size=5)
 TEXTS = st.text(max_size=20)
 FINGERPRINTS = st.builds(Fingerprint, st.integers(0), st.none() | st.integers(), st.none() | st.integers(0))
-VALIDATED = st.builds(Validated, TEXTS, TEXTS, TEXTS, TEXTS, FINGERPRINTS, RECORDS)
+FACTS = st.builds(Facts, st.dictionaries(TEXTS, st.none() | TEXTS, max_size=3), TEXTS, TEXTS, TEXTS)
+VALIDATED = st.builds(Validated, TEXTS, TEXTS, TEXTS, TEXTS, FINGERPRINTS, RECORDS, FACTS)
 FRAMES = st.one_of(
     st.builds(Named, TEXTS),
     VALIDATED,

@@ -24,6 +24,7 @@ from lco_ingester.exceptions import (
     SupersededError,
 )
 from lco_ingester.frame import Archived, InArchive, Uploaded, Validated
+from lco_ingester.ingester import ingest_archive_record
 from lco_ingester.metrics import Metrics
 from lco_ingester.publisher import Publisher
 from lco_ingester.services import Services
@@ -336,7 +337,7 @@ def test_a_record_without_a_date_of_observation_is_not_posted(services: Services
     del record["DATE-OBS"]
     archive.clear_faults()
     with pytest.raises(HeaderValueError, match="DATE-OBS"):
-        steps.post_record({**record, "version_set": steps.version_set("v", "m", ".fits")}, services, NOW, one_try=True)
+        ingest_archive_record({"key": "v", "md5": "m", "extension": ".fits"}, record)
     assert archive.fault_state()["requests"] == 0
 
 

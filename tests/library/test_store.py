@@ -25,9 +25,11 @@ from lco_ingester.exceptions import (
     StoreRefusedError,
     StoreUnavailableError,
 )
+from lco_ingester.file_types import file_type
+from lco_ingester.record import facts_of
 from lco_ingester.store import LARGEST_OBJECT, Store, StoredObject, StoredVersion, describe_object, open_store
 from tests.library.scripted import Answer, Scripted, closed_port, scripted
-from tests.library.synthetic import CARDS
+from tests.library.synthetic import CARDS, rules
 from tests.support.servers import S3Server, running_s3
 
 CONTENT = b"the bytes of a frame" * 100
@@ -75,7 +77,8 @@ def scripted_store(server: Scripted) -> Store:
 
 
 def described(name: str = "a-e00.fits", extension: str = ".fits", age_days: int = 1, **changes: Any) -> StoredObject:
-    return describe_object({**CARDS, **changes}, name, extension, timedelta(days=age_days))
+    facts = facts_of({**CARDS, **changes, "basename": name.partition(".")[0]}, rules().keys)
+    return describe_object(facts, name, file_type(extension).content_type, timedelta(days=age_days))
 
 
 @pytest.mark.parametrize(
@@ -124,7 +127,9 @@ def test_a_key_cannot_be_made_without_its_parts(keyword: str, value: Any) -> Non
         (".tar.gz", "application/x-tar"),
         (".tar", "application/x-tar"),
         (".fits.gz", None),
-        (".pdf", None),
+        (".pdf", "application/pdf"),
+        (".jpg", "image/jpeg"),
+        (".jpeg", "image/jpeg"),
         ("", None),
     ],
 )

@@ -1,0 +1,158 @@
+"""The kinds of file that are archived: who reads their headers, and what S3 calls them.
+
+A site adds its own without a fork: an entry point of the group `lco_ingester.records`, named by the extension, whose
+object is a `FileType` (docs/sites.md).
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any, BinaryIO
+
+from astropy.io import fits
+
+from lco_ingester.checks import Checks
+from lco_ingester.exceptions import CompanionError, EmptyFileError, HookError, IngesterError
+from lco_ingester.package import read_package
+from lco_ingester.record import Header
+from lco_ingester.stream import CountingReader, Readable, unpacked
+from lco_ingester.validation import read_headers as read_fits
+
+GROUP = "lco_ingester.records"
+
+
+@dataclass(frozen=True, slots=True)
+class FileType:
+    """A site's own kind of file.
+
+    `read_headers(stream, path)` is given the file, open and seekable, at its first byte, and the name for errors. It
+    gives mappings or astropy headers: the first that holds all required keywords makes the record. It raises
+    TruncatedFrameError for a file that may still be being written, and may raise anything for one that is bad. None:
+    the file has no header, and is archived with metadata. `begins` is how such a file must begin.
+    """
+
+    content_type: str | None
+    read_headers: Callable[[BinaryIO, str], Iterable[Header]] | None
+    begins: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class OurType:
+    """One that we know ourselves: its headers are read on the way of the one reading that also takes the md5."""
+
+    content_type: str | None
+    read_headers: Callable[[Readable, str, Checks], list[fits.Header]] | None
+    begins: bytes = b""
+
+
+_FITS = OurType("image/fits", read_fits)
+_PACKAGE = OurType("application/x-tar", read_package)
+_JPEG = OurType("image/jpeg", None, b"\xff\xd8\xff")  # ISO/IEC 10918-1: start of image, and a marker
+OURS = {
+    ".fits": _FITS,
+    ".fits.fz": _FITS,
+    ".tar.gz": _PACKAGE,
+    ".tar": _PACKAGE,
+    ".pdf": OurType("application/pdf", None, b"%PDF-"),  # ISO 32000-1, section 7.5.2
+    ".jpg": _JPEG,
+    ".jpeg": _JPEG,
+}
+_OTHER = OurType(None, read_fits)
+
+
+def file_type(extension: str, path: str = "") -> FileType | OurType:
+    """The site's own file type of this extension, else ours; what nobody knows is read as FITS.
+
+    Raises HookError if the site's cannot be loaded.
+    """
+    hooks = _hooks().get(extension, ())
+    return _loaded(hooks, path) if hooks else OURS.get(extension, _OTHER)
+
+
+def headers_of(
+    packed: CountingReader, extension: str, path: str, checks: Checks, metadata: Mapping[str, Any] | None = None
+) -> list[Header] | None:
+    """The headers of a file of ours, or the metadata that stand in for them; None for a site's: `headers_by_hook`.
+
+    Raises what `validation`, `package` and `stream` do, CompanionError if the file needs metadata and has none, or has
+    a header of its own, and HookError.
+    """
+    kind = file_type(extension, path)
+    if kind.read_headers is None:
+        return [_metadata_of(packed, path, kind.begins, metadata)]
+    if metadata is not None:
+        raise CompanionError(frame=path, expected="no metadata", found="some, for a file that has a header")
+    if isinstance(kind, FileType):
+        return None
+    with unpacked(packed, checks, path) as contents:
+        return list(kind.read_headers(contents, path, checks))
+
+
+def headers_by_hook(stream: BinaryIO, extension: str, path: str) -> list[Header]:
+    """The headers of a file of a site's own type.
+
+    Raises the errors of ours that its reader raises, and HookError for whatever else.
+    """
+    kind = file_type(extension, path)
+    named = _named(_hooks().get(extension, ()))
+    if not isinstance(kind, FileType) or kind.read_headers is None:
+        raise HookError(frame=path, check=named, expected="a reader of headers", found="none")
+    try:
+        headers = list(kind.read_headers(stream, path))
+    except IngesterError:
+        raise
+    except Exception as error:  # a site's own code, which may raise anything
+        raise HookError(frame=path, check=named, found=f"{type(error).__name__}: {error}") from error
+    if wrong := [each for each in headers if not isinstance(each, (Mapping, fits.Header))]:
+        raise HookError(frame=path, check=named, expected="headers", found=type(wrong[0]).__name__)
+    return [each if isinstance(each, fits.Header) else dict(each) for each in headers]
+
+
+@cache
+def _hooks() -> dict[str, tuple[EntryPoint, ...]]:
+    """The site's entry points by extension: looked up when the first file is read, once in each process."""
+    found: dict[str, tuple[EntryPoint, ...]] = {}
+    for hook in entry_points(group=GROUP):
+        found[hook.name] = (*found.get(hook.name, ()), hook)
+    return found
+
+
+def _loaded(hooks: tuple[EntryPoint, ...], path: str) -> FileType:
+    named = _named(hooks)
+    if len(hooks) > 1:
+        raise HookError(frame=path, check=named, expected="one file type of this extension", found=f"{len(hooks)}")
+    try:
+        kind = hooks[0].load()
+    except Exception as error:  # importing a site's module may raise anything
+        raise HookError(frame=path, check=named, found=f"{type(error).__name__}: {error}") from error
+    if not isinstance(kind, FileType):
+        raise HookError(frame=path, check=named, expected="a lco_ingester.file_types.FileType", found=repr(kind))
+    return kind
+
+
+def _named(hooks: tuple[EntryPoint, ...]) -> str:
+    return f"{GROUP} " + ", ".join(f"{hook.name} = {hook.value}" for hook in hooks)
+
+
+def _metadata_of(
+    packed: CountingReader, path: str, begins: bytes, metadata: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    start = packed.read(len(begins) or 1)
+    if not start:
+        raise EmptyFileError(frame=path, expected="a file with something in it", found="an empty file")
+    if begins and start != begins:
+        raise CompanionError(
+            frame=path,
+            expected=f"{begins!r} at its beginning",
+            found=repr(start),
+            hint="Write the file again from its source",
+        )
+    if metadata is None:
+        raise CompanionError(
+            frame=path,
+            expected="metadata, for such a file has no header",
+            found="none",
+            hint="Archive it by lco_ingest_frame --metadata FILE.json, or by the library",
+        )
+    return dict(metadata)

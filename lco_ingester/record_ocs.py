@@ -1,0 +1,131 @@
+"""The nested record, `ocs`: the cleaned header, and beside it what the archive reads (docs/record.md, "Nested")."""
+
+import re
+from typing import Any
+
+from lco_ingester.cleanup import (
+    Cards,
+    FrameName,
+    area_of,
+    complete,
+    date_of,
+    related_frame,
+    rounded_exposure,
+    without_nulls,
+)
+from lco_ingester.exceptions import HeaderValueError
+from lco_ingester.footprint import is_set
+from lco_ingester.frame import Record
+from lco_ingester.rules import Keywords, RecordRules
+
+RELATED_FRAMES = (
+    "L1IDBIAS", "L1IDDARK", "L1IDFLAT", "L1IDSHUT", "L1IDMASK", "L1IDFRNG", "L1IDCAT", "L1IDARC", "L1ID1D", "L1ID2D",
+    "L1IDSUM", "TARFILE", "ORIGNAME", "ARCFILE", "FLATFILE", "GUIDETAR",
+)  # fmt: skip
+# Fields of the record; the keyword of each is the one of the same name in `Keywords`.
+TEXTS = (
+    "proposal_id", "instrument_id", "target_name", "site_id", "telescope_id", "primary_optical_element",
+    "configuration_type",
+)  # fmt: skip
+NUMBERS = ("exposure_time", "observation_id", "request_id")
+DATES = ("observation_date", "public_date")
+TYPE_OF_NAME = {("trace", 0): "TRACE", ("arc", 0): "ARC", ("bias", 3): "BIAS", ("bpm", 3): "BPM"}
+TYPE_OF_LETTER = {
+    "b": "BIAS",
+    "d": "DARK",
+    "f": "SKYFLAT",
+    "g": "GUIDE",
+    "s": "STANDARD",
+    "w": "LAMPFLAT",
+    "x": "EXPERIMENTAL",
+}
+_ENCLOSURE = "ENCID"  # by this keyword, and the telescope, the names of LCO's NRES are told from others
+_PLAIN_DATE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?(Z|[+-]\d\d:\d\d)?")
+
+
+def ocs_record(cards: Cards, name: FrameName, rules: RecordRules) -> Record:
+    """The cleaned header as `headers`, the archive's own fields beside it, `basename` and `area`.
+
+    Raises HeaderValueError.
+    """
+    keys = rules.keys
+    integers = (keys.request_id, keys.requestgroup_id, keys.observation_id, keys.configuration_id)
+    header = without_nulls(cards, rules.null_header_values, integers)
+    for keyword in integers:
+        if isinstance(value := header.get(keyword), str) and "NONE" in value.upper():
+            header[keyword] = None
+    if not name.is_catalogue:
+        _find_type(header, name, keys)
+    complete(header, name, rules)
+    area = area_of(header, keys, name.path)
+    return {
+        "basename": name.basename,
+        "area": area,
+        "headers": header,
+        "related_frame_filenames": _related_frames(header, rules.related_frame_keys or RELATED_FRAMES),
+        **_fields(header, keys, name.path),
+        "frame_basename": None,
+        "size": "",
+    }
+
+
+def type_of_name(basename: str, is_nres: bool) -> str | None:
+    """The type of configuration that LCO's name of a frame tells; None if it tells none."""
+    parts = basename.split("-")
+    for (word, position), kind in TYPE_OF_NAME.items():
+        if parts[position : position + 1] == [word]:
+            return kind
+    letter = parts[4][:1] if len(parts) > 4 else ""
+    if letter == "e":
+        return "TARGET" if is_nres else "SPECTRUM" if "en" in parts[1] else "EXPOSE"
+    if letter == "a":
+        return "DOUBLE" if is_nres else "ARC"
+    return TYPE_OF_LETTER.get(letter)
+
+
+def _find_type(header: Record, name: FrameName, keys: Keywords) -> None:
+    """Before the public date is decided, for that depends on it. The keyword must be there, but need have no value."""
+    keyword = keys.configuration_type
+    if keyword not in header or str(header[keyword] or "").strip() not in ("", "UNKNOWN"):
+        return
+    is_nres = any("igl" in str(header.get(each)) for each in (_ENCLOSURE, keys.telescope_id))
+    found = type_of_name(name.basename, is_nres)
+    if found is None:
+        raise HeaderValueError(
+            frame=name.path, check=keyword, expected="a value, or a file name that tells it", found=repr(name.basename)
+        )
+    header[keyword] = found
+
+
+def _related_frames(header: Record, keywords: tuple[str, ...]) -> list[str]:
+    """Their names, in the order of the keywords. In the header too they lose their extensions."""
+    for keyword in keywords:
+        if header.get(keyword) is not None:
+            header[keyword] = related_frame(header[keyword])
+    return [header[keyword] for keyword in keywords if header.get(keyword)]
+
+
+def _fields(header: Record, keys: Keywords, path: str) -> Record:
+    fields: Record = {each: _text(header.get(getattr(keys, each))) for each in TEXTS}
+    fields |= {each: _or_null(header.get(getattr(keys, each))) for each in NUMBERS}
+    fields |= {each: _date(header, getattr(keys, each), path) for each in DATES}
+    return {
+        **fields,
+        "exposure_time": rounded_exposure(fields["exposure_time"]),
+        "reduction_level": header[keys.reduction_level],
+        "observation_day": _text(header[keys.observation_day]),
+    }
+
+
+def _text(value: Any) -> str:
+    return "" if value is None else str(value)
+
+
+def _or_null(value: Any) -> Any:
+    return value if is_set(value) else None
+
+
+def _date(header: Record, keyword: str, path: str) -> str:
+    """As it is written, or in the form that every archive reads. Raises HeaderValueError if it is no date."""
+    date, written = date_of(header, keyword, path), str(header[keyword])
+    return written if _PLAIN_DATE.fullmatch(written) and ":60" not in written else date.isoformat()

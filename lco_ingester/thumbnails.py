@@ -1,0 +1,80 @@
+"""Small pictures of frames, which archives of nested records take (docs/record.md, "Companions")."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from lco_ingester.checks import Checks
+from lco_ingester.datafile import DataFile, split_name
+from lco_ingester.exceptions import CompanionError
+from lco_ingester.file_types import file_type
+from lco_ingester.frame import Record, Uploaded, Validated
+from lco_ingester.metrics import Metrics
+from lco_ingester.record import facts_of
+from lco_ingester.rules import RecordRules
+from lco_ingester.services import Services
+from lco_ingester.steps import named, read_frame, refuse_outdated, refuse_unknown_extension, version_set
+
+SIZES = ("small", "medium", "large")
+SECTION = "thumbnails"  # the folder in S3
+
+
+@dataclass(frozen=True, slots=True)
+class Thumbnail:
+    """What is to be known of a picture: its `size`, the `metadata` in place of a header, and of which frame it is.
+
+    `frame_basename` None: the metadata say it, or the picture's own name, which then is the frame's with `-<size>`.
+    """
+
+    size: str
+    metadata: Mapping[str, Any]
+    frame_basename: str | None = None
+
+
+def read_thumbnail(
+    file: DataFile, rules: RecordRules, checks: Checks, metrics: Metrics, thumbnail: Thumbnail
+) -> Validated:
+    """Read a picture once and make its record. Raises CompanionError, and what `read_frame` does."""
+    basename, extension = split_name(file.path)
+    kind = file_type(extension, file.path)
+    if not (kind.content_type or "").startswith("image/") or kind.read_headers is not None:
+        raise CompanionError(frame=file.path, expected="a .jpg or .jpeg, for a thumbnail", found=repr(extension))
+    if thumbnail.size not in SIZES:
+        raise CompanionError(frame=file.path, check="size", expected=" or ".join(SIZES), found=repr(thumbnail.size))
+    validated = read_frame(file, rules, checks, metrics, thumbnail.metadata)
+    refuse_unknown_extension(validated, checks)
+    frame = _frame_basename(thumbnail, basename, rules.keys.thumbnail_frame_filename, file.path)
+    return replace(
+        validated,
+        record={**validated.record, "frame_basename": frame, "size": thumbnail.size},
+        facts=facts_of(validated.record, rules.keys, file.path, SECTION),
+    )
+
+
+def post_thumbnail(uploaded: Uploaded, file: DataFile, services: Services, now: datetime) -> Record:
+    """Post an uploaded picture; return its record with `version_set`, `filename` and `url`.
+
+    Raises FileChangedError, SupersededError, or an error of the store or the archive.
+    """
+    validated = uploaded.validated
+    refuse_outdated(uploaded, file, services.store, now)
+    version = version_set(uploaded.version_id, validated.md5, validated.extension)
+    record = {**validated.record, "version_set": version}
+    with named(file.path), services.metrics.timed("ingester.post_frame"):
+        answer = services.archive.post_thumbnail(record)
+    return {**record, "filename": validated.basename + validated.extension, "url": answer.get("url")}
+
+
+def _frame_basename(thumbnail: Thumbnail, basename: str, key: str, path: str) -> str:
+    told = thumbnail.frame_basename or split_name(str(thumbnail.metadata.get(key) or ""))[0]
+    if not told and basename.endswith(f"-{thumbnail.size}"):
+        told = basename.removesuffix(f"-{thumbnail.size}")
+    if not told:
+        raise CompanionError(
+            frame=path,
+            check="frame of the thumbnail",
+            expected=f"{key} in the metadata, or a name ending in -{thumbnail.size}",
+            found="neither",
+        )
+    return told
