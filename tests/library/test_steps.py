@@ -20,17 +20,15 @@ from lco_ingester.exceptions import (
     BrokerUnavailableError,
     FileChangedError,
     FileMissingError,
-    HeaderValueError,
     SupersededError,
 )
 from lco_ingester.frame import Archived, InArchive, Uploaded, Validated
-from lco_ingester.ingester import ingest_archive_record
 from lco_ingester.metrics import Metrics
 from lco_ingester.publisher import Publisher
 from lco_ingester.services import Services
 from lco_ingester.steps import ArchivedByOther, version_key
 from tests.library.scripted import closed_port, committing_and_failing
-from tests.library.synthetic import checks, image, new_basename, package, record_of, record_of_file, rules, write_frame
+from tests.library.synthetic import checks, image, package, record_of_file, rules, write_frame
 from tests.support.servers import ArchiveServer, S3Server, running_archive
 
 NOW = datetime.fromisoformat("2020-01-03")
@@ -330,15 +328,6 @@ def test_a_500_whose_bytes_someone_else_archived_is_an_error(
     archive.faults(kind="error", status=500, method="POST")
     with pytest.raises(ArchiveFailedError):
         post(uploaded, services, one_try=True)
-
-
-def test_a_record_without_a_date_of_observation_is_not_posted(services: Services, archive: ArchiveServer) -> None:
-    record = record_of(basename=new_basename())
-    del record["DATE-OBS"]
-    archive.clear_faults()
-    with pytest.raises(HeaderValueError, match="DATE-OBS"):
-        ingest_archive_record({"key": "v", "md5": "m", "extension": ".fits"}, record)
-    assert archive.fault_state()["requests"] == 0
 
 
 # The archived rule
