@@ -15,7 +15,10 @@ def _name_of_queue(name: str) -> str:
 
 Seconds = Annotated[float, Field(ge=1)]
 QueueName = Annotated[Name, AfterValidator(_name_of_queue)]
-UpperText = Annotated[str, BeforeValidator(lambda value: value.upper() if isinstance(value, str) else value)]
+LogLevel = Annotated[
+    Literal["DEBUG", "INFO", "WARNING", "ERROR"],
+    BeforeValidator(lambda value: value.upper() if isinstance(value, str) else value),
+]
 
 
 class ServiceSettings(Settings):
@@ -59,9 +62,7 @@ class ServiceSettings(Settings):
     soft_shutdown_seconds: float = Field(
         60, ge=0, description="Seconds that a stopping worker gives the frames in its hands before it puts them back."
     )
-    log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], UpperText] = Field(
-        "INFO", description="`DEBUG`, `INFO`, `WARNING` or `ERROR`."
-    )
+    log_level: LogLevel = Field("INFO", description="`DEBUG`, `INFO`, `WARNING` or `ERROR`.")
     log_format: Literal["json", "text"] = Field("json", description="`json`: one line an event; `text`: for people.")
 
     @field_validator("hard_time_limit")

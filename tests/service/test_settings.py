@@ -1,0 +1,24 @@
+"""What only the service's settings know."""
+
+import pytest
+
+from ingester_app.settings import ServiceSettings
+from lco_ingester.exceptions import SettingsError
+from lco_ingester.settings import load_settings
+
+
+@pytest.mark.parametrize("written", ["DEBUG", "debug", "Debug"])
+def test_a_log_level_may_be_written_in_small_letters(
+    clean_environment: None, monkeypatch: pytest.MonkeyPatch, written: str
+) -> None:
+    monkeypatch.setenv("LOG_LEVEL", written)
+    assert load_settings(ServiceSettings).log_level == "DEBUG"
+
+
+@pytest.mark.parametrize("name", ["lco.ingest", "a.ingest"])
+def test_a_queue_that_celerys_delays_would_take_for_another_is_refused(
+    clean_environment: None, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv("INGEST_QUEUE", name)
+    with pytest.raises(SettingsError, match="INGEST_QUEUE: .*must not end in .ingest"):
+        load_settings(ServiceSettings)
