@@ -1,0 +1,113 @@
+"""A simulated broker: the names, the frames, those that wait, the dead letters, and what was announced."""
+
+import copy
+import json
+import re
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Any
+
+from ingester_app.dead_letters import DeadLetter, read_letter
+from ingester_app.dead_letters import to_message as letter_to_message
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A message in a queue: its body, and how often it came back; `due` is when its delay ends."""
+
+    body: str
+    returns: int = 0
+    due: float = 0.0
+
+    @property
+    def redelivered(self) -> bool:
+        """The flag that tells a consumer that it may have been delivered before."""
+        return self.returns > 0
+
+    def key(self, now: float) -> tuple[Any, ...]:
+        """What tells it from others, with times told from now on."""
+        return _timeless(self.body, now), self.returns, self.due and self.due - now
+
+
+@dataclass(frozen=True, slots=True)
+class Announcement:
+    """One processed message: the frame, the version it speaks of, and the message's id."""
+
+    basename: str
+    key: str
+    md5: str
+    message_id: str
+
+
+class SimulatedBroker:
+    """Queues that keep what is confirmed; copied by `copy`, compared by `key`.
+
+    What a dead consumer held comes back with its count of returns; a frame that comes back more than
+    `delivery_limit` times is moved to the letters.
+    """
+
+    def __init__(self, delivery_limit: int = 20) -> None:
+        self.names: tuple[Message, ...] = ()
+        self.frames: tuple[Message, ...] = ()
+        self.delayed: tuple[Message, ...] = ()
+        self.letters: tuple[Message, ...] = ()
+        self.announced: frozenset[Announcement] = frozenset()
+        self.letters_ever = 0
+        self._limit = delivery_limit
+
+    def key(self, now: float) -> tuple[Any, ...]:
+        """What tells its state from others, with times told from now on."""
+        queues = (self.names, self.frames, self.delayed, self.letters)
+        return tuple(tuple(each.key(now) for each in queue) for queue in queues), self.announced, self.letters_ever
+
+    def copy(self) -> "SimulatedBroker":
+        return copy.copy(self)
+
+    def publish_frame(self, message: dict[str, Any], due: float = 0.0, now: float = 0.0) -> None:
+        """A task, at once or when its delay ends."""
+        task = Message(json.dumps(message), due=due)
+        if due > now:
+            self.delayed = tuple(sorted((*self.delayed, task), key=lambda each: (each.due, each.body)))
+        else:
+            self.frames += (replace(task, due=0.0),)
+
+    def end_of_next_delay(self) -> float:
+        """When the next of those that wait becomes ready; it and those with it are put into the queue."""
+        due = self.delayed[0].due
+        self.frames += tuple(replace(each, due=0.0) for each in self.delayed if each.due <= due)
+        self.delayed = tuple(each for each in self.delayed if each.due > due)
+        return due
+
+    def put_letter(self, letter: DeadLetter) -> None:
+        """A dead letter. Its id counts, and what no two runs have alike is left out."""
+        self.letters_ever += 1
+        plain = replace(letter, id=f"letter-{self.letters_ever}", traceback="", text="", worker="", last_time=0.0)
+        self.letters += (Message(json.dumps(letter_to_message(plain))),)
+
+    def read_letters(self) -> list[DeadLetter]:
+        """The dead letters that are in their queue."""
+        return [read_letter(message.body, {}, {}) for message in self.letters]
+
+    def give_back_name(self, message: Message) -> None:
+        """A name comes back to its queue, however often."""
+        self.names = (replace(message, returns=message.returns + 1), *self.names)
+
+    def give_back_frame(self, message: Message) -> None:
+        """A frame comes back to its queue, or is moved to the letters."""
+        back = replace(message, returns=message.returns + 1)
+        if back.returns <= self._limit:
+            self.frames = (back, *self.frames)
+        else:
+            body = json.dumps([[], json.loads(message.body), {}])
+            death = {"queue": "ingest", "reason": "delivery_limit"}
+            self.put_letter(read_letter(body, {"x-death": [death]}, {}))
+
+    def give_back_letter(self, letter: Message) -> None:
+        """A letter that its reader did not remove comes back."""
+        self.letters = (replace(letter, returns=letter.returns + 1), *self.letters)
+
+
+@lru_cache(maxsize=100_000)
+def _timeless(body: str, now: float) -> str:
+    """A message's body, with the beginning of its trouble told from now on."""
+    return re.sub(r'("since": )([0-9.]+)', lambda found: f"{found[1]}{float(found[2]) - now}", body)

@@ -1,0 +1,28 @@
+"""The virtual clock, and how patient the service is on it."""
+
+from ingester_app.retry import Patience
+from lco_ingester.exceptions import TroubleKind
+
+START = 1_600_000_000.0
+"""When the simulation begins, in seconds since 1970."""
+
+LAG = 15.0
+"""Seconds for which a replica of the archive may not show what was posted; shorter than the patience with files."""
+
+PATIENCES = {
+    TroubleKind.SERVER: Patience(5, 60, 3600),
+    TroubleKind.FILE_NOT_READY: Patience(10, 20, 200),
+    TroubleKind.DEPLOYMENT: Patience(60, 60, 3600),
+}
+"""As in the settings, but with fewer tries in it; a file is tried again after 10 s, then every 20 s."""
+
+BRIEF = {**PATIENCES, TroubleKind.FILE_NOT_READY: Patience(10, 10, 10)}
+"""A file is tried at once and after 10 s: where no replica lags."""
+
+IMPATIENT = {**PATIENCES, TroubleKind.SERVER: Patience(5, 5, 5)}
+"""One retry, then a dead letter."""
+
+
+def jitter() -> float:
+    """As long as can be, always."""
+    return 0.999

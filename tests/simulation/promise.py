@@ -1,0 +1,58 @@
+"""The promise, as it can be asked of any state of the world."""
+
+from pathlib import PurePath
+
+from ingester_app.dead_letters import DeadLetter
+from tests.simulation.broker import Announcement
+from tests.simulation.world import World
+
+
+def broken(world: World) -> str | None:
+    """How the promise is broken in this state; None if it is kept.
+
+    At any time: what is announced is the archive's own version, a dead letter has one of the scenario's reasons, an md5
+    has one version and a basename one frame. At rest also: each name ended as it must.
+    """
+    if world.wrong_announcements:
+        return f"announced what is not in the archive: {world.wrong_announcements[0]}"
+    letters = world.broker.read_letters()
+    for letter in letters:
+        if letter.reason not in world.scenario.reasons:
+            return f"a dead letter {letter.reason} in step {letter.step} for {letter.path}"
+    rows, frames = world.archive.rows, world.archive.frames
+    if len({row.md5 for row in rows}) < len(rows) or len({frame.basename for frame in frames}) < len(frames):
+        return "something is in the archive twice"
+    if not world.is_at_rest:
+        return None
+    ends = (_wrong_end(world, path, letters) for path in dict.fromkeys(world.scenario.names))
+    return next((end for end in ends if end), None) or _too_loud(world, letters)
+
+
+def _wrong_end(world: World, path: str, letters: list[DeadLetter]) -> str | None:
+    """A name means the bytes it had when it was looked at last: are they archived and announced, or in a letter?"""
+    md5 = world.files.meant(path)
+    if any(letter.path == path and letter.md5 in (None, md5) for letter in letters):
+        return None
+    basename = PurePath(path).stem
+    row = world.archive.version(md5) if md5 else None
+    if row is None or row.basename != basename:
+        return f"{path} is neither archived with the bytes it was last seen with nor in a dead letter"
+    if not row.by_other and Announcement(basename, row.key, row.md5, row.md5) not in world.broker.announced:
+        return f"{path} is archived, but neither announced nor in a dead letter"
+    [frame] = [frame for frame in world.archive.frames if frame.basename == basename]
+    # A file that went back to bytes that are archived: no API can make the archive show their record again.
+    if frame.shows != md5 and basename in world.outdated - world.open_window:
+        return f"{path}: the archive shows the record of an older version"
+    return None
+
+
+def _too_loud(world: World, letters: list[DeadLetter]) -> str | None:
+    """More than there is to say: a repeat needs a fault, and so has to announce what someone else archived (or a retry)."""
+    used = world.scenario.faults - world.faults
+    if len(letters) > len(world.scenario.names) + used:
+        return "more dead letters than names and faults"
+    if used == 0 and not world.scenario.events and any(
+        (row := world.archive.version(said.md5)) and row.by_other for said in world.broker.announced
+    ):
+        return "a first delivery announced what someone else had archived"
+    return None

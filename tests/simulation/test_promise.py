@@ -1,0 +1,87 @@
+"""The promise is kept, whatever happens, in whatever order; and the simulation can be believed."""
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.simulation.bodies import BODIES
+from tests.simulation.explore import explore, quick, replay, walk
+from tests.simulation.process import Call, Paused, Process, Run
+from tests.simulation.scenarios import PATH, SCENARIOS, mixture
+from tests.simulation.world import Scenario, World
+
+KILLED_AFTER_THE_POST = "a:has_version a:put a:post a:announce!killed a:has_version a:find_frame a:announce a:ack".split()
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS.values(), ids=SCENARIOS)
+def test_the_promise_is_kept_in_every_order_of_events_and_with_every_fault(scenario: Scenario) -> None:
+    explored = explore(scenario)
+    print(explored)
+    assert explored.schedules > 1
+
+
+@given(seed=st.integers(0, 10**6), chances=st.lists(st.floats(0, 1, exclude_max=True), max_size=150))
+@settings(max_examples=250, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+def test_the_promise_is_kept_in_long_schedules_of_all_sorts(seed: int, chances: list[float]) -> None:
+    with quick():
+        walk(mixture(seed), iter(chances))
+
+
+@pytest.mark.parametrize(
+    ("name", "faults"), [("one name", 1), ("one name, lagging replicas", 1), ("someone else's", 2), ("a file vanishes", 0)]
+)
+def test_what_saves_time_hides_no_end(name: str, faults: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    scenario = replace(SCENARIOS[name], faults=faults)
+    quickly = explore(scenario)
+    monkeypatch.setattr(World, "saves_time", False)
+    slowly = explore(scenario)
+    assert quickly.ends == slowly.ends
+    assert quickly.states < slowly.states
+
+
+def test_a_schedule_runs_again_exactly() -> None:
+    scenario = replace(SCENARIOS["one name"], listens=False)
+    with quick():
+        first = [(choice, world.key) for choice, world in replay(scenario, KILLED_AFTER_THE_POST, BODIES)]
+        again = [(choice, world.key) for choice, world in replay(scenario, KILLED_AFTER_THE_POST, BODIES)]
+    assert first == again
+
+
+def test_a_file_that_is_parsed_each_time_comes_to_the_same_end() -> None:
+    scenario = replace(SCENARIOS["one name"], listens=False)
+    with quick():
+        *_, (_, quickly) = replay(scenario, KILLED_AFTER_THE_POST)
+    *_, (_, slowly) = replay(scenario, KILLED_AFTER_THE_POST)
+    assert slowly.is_at_rest
+    assert quickly.end == slowly.end
+
+
+def test_a_kill_passes_through_whatever_catches_exceptions() -> None:
+    def catches_all(run: Run) -> None:
+        try:
+            run.call(Call("put"), lambda _: None)
+        except BaseException:  # noqa: S110 - what none of ours may do
+            pass
+
+    def catches_exceptions(run: Run) -> None:
+        try:
+            run.call(Call("put"), lambda _: None)
+        except Exception:  # noqa: S110
+            pass
+
+    assert not issubclass(Paused, Exception)
+    stopped = Run(Process("a", None), None).finish(catches_exceptions)
+    assert stopped is not None
+    assert stopped.pending == Call("put")
+    with pytest.raises(AssertionError, match="caught what nothing may catch"):
+        Run(Process("a", None), None).finish(catches_all)
+
+
+def test_a_killed_worker_gives_its_message_back_as_redelivered() -> None:
+    with quick():
+        world = World(replace(SCENARIOS["one name"], listens=False), BODIES)
+        [process] = world.after("a:has_version!killed").processes
+    assert process.hand.redelivered
+    assert PATH in process.hand.body
