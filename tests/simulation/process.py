@@ -10,7 +10,10 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 
-WITHOUT_EFFECT = frozenset(("now", "open", "has_version", "find_frame", "head"))
+WITHOUT_PAUSE = frozenset(("now", "open"))
+"""Calls before which nobody needs to stand still: they are part of the call that follows."""
+
+WITHOUT_EFFECT = frozenset(("has_version", "find_frame", "head"))
 """Calls that change nothing. (To look at a file and to read it decides what its name means.)"""
 
 
@@ -72,7 +75,8 @@ class Process:
     @property
     def may_matter_dead(self) -> bool:
         """Whether a kill now is another one than a kill before its last call: that call changed something."""
-        return not self.answers or self.answers[-1].call.name not in WITHOUT_EFFECT
+        told = [answer.call.name for answer in self.answers if answer.call.name not in WITHOUT_PAUSE]
+        return not told or told[-1] not in WITHOUT_EFFECT
 
     @property
     def has_acknowledged(self) -> bool:
