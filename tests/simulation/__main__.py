@@ -6,8 +6,9 @@ import time
 from dataclasses import replace
 from itertools import count
 
-from tests.simulation.explore import PromiseBrokenError, chances, explore, quick, replay, walk
+from tests.simulation.explore import PromiseBrokenError, chances, explore, replay, walk
 from tests.simulation.promise import broken
+from tests.simulation.quick import quick
 from tests.simulation.scenarios import SCENARIOS, mixture, scenario_called
 
 

@@ -1,12 +1,12 @@
 """A simulated archive: frames by basename, versions by md5, and replicas that lag."""
 
-import copy
 from dataclasses import dataclass
 from typing import Any
 
 from lco_ingester.archive import DuplicateVersion, Posted
 from lco_ingester.exceptions import ArchiveRefusedError
 from lco_ingester.frame import Record
+from tests.simulation.copied import Copied
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class FrameRow:
     shows: str
 
 
-class SimulatedArchive:
+class SimulatedArchive(Copied):
     """As `lco_ingester.archive.Archive` answers; copied by `copy`, compared by `key`.
 
     `lag`: seconds for which a read may be answered by a replica that does not know what was posted. `page`: as many
@@ -47,9 +47,6 @@ class SimulatedArchive:
         """What tells its state from others: how long ago something was posted matters while replicas lag."""
         lagging = tuple(max(0.0, row.posted + self._lag - now) for row in self.rows)
         return tuple((row.key, row.md5, row.basename) for row in self.rows), lagging, self.frames
-
-    def copy(self) -> "SimulatedArchive":
-        return copy.copy(self)
 
     def has_version(self, md5: str, now: float = 0.0, *, stale: bool = False) -> bool:
         """Whether versions/ shows this md5."""

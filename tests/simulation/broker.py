@@ -1,6 +1,5 @@
 """A simulated broker: the names, the frames, those that wait, the dead letters, and what was announced."""
 
-import copy
 import json
 import re
 from dataclasses import dataclass, replace
@@ -9,6 +8,7 @@ from typing import Any
 
 from ingester_app.dead_letters import DeadLetter, read_letter
 from ingester_app.dead_letters import to_message as letter_to_message
+from tests.simulation.copied import Copied
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class Announcement:
     message_id: str
 
 
-class SimulatedBroker:
+class SimulatedBroker(Copied):
     """Queues that keep what is confirmed; copied by `copy`, compared by `key`.
 
     What a dead consumer held comes back with its count of returns; a frame that comes back more than
@@ -59,9 +59,6 @@ class SimulatedBroker:
         """What tells its state from others, with times told from now on."""
         queues = (self.names, self.frames, self.delayed, self.letters)
         return tuple(tuple(each.key(now) for each in queue) for queue in queues), self.announced, self.letters_ever
-
-    def copy(self) -> "SimulatedBroker":
-        return copy.copy(self)
 
     def publish_frame(self, message: dict[str, Any], due: float = 0.0, now: float = 0.0) -> None:
         """A task, at once or when its delay ends."""

@@ -1,21 +1,17 @@
 """The search: all that can happen in a scenario, up to its number of faults; or one schedule, exactly again."""
 
-import io
-import logging
 import random
-import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from functools import lru_cache
-from typing import Any, BinaryIO
-from unittest.mock import patch
+from typing import Any
 
-from lco_ingester import record, steps, validation
 from tests.simulation.bodies import BODIES
+from tests.simulation.choices import choices
 from tests.simulation.promise import broken
-from tests.simulation.world import Body, Scenario, World
+from tests.simulation.quick import quick
+from tests.simulation.scenario import Scenario
+from tests.simulation.world import Body, World
 
 LONGEST = 3000
 """Steps after which a schedule is taken for one that never ends."""
@@ -48,9 +44,9 @@ class Explored:
         )
 
 
-def explore(scenario: Scenario, bodies: Mapping[str, Body] = BODIES) -> Explored:
+def explore(scenario: Scenario, bodies: Mapping[str, Body] = BODIES, *, saves_time: bool = True) -> Explored:
     """Try everything. Raises PromiseBrokenError with the first schedule that breaks the promise."""
-    search = _Search(scenario)
+    search = _Search(scenario, saves_time)
     started = time.perf_counter()
     with quick():
         search.explored.schedules = search.visit(World(scenario, bodies))
@@ -62,7 +58,8 @@ def explore(scenario: Scenario, bodies: Mapping[str, Body] = BODIES) -> Explored
 class _Search:
     """Depth first; a state that was met before is not entered again, but its schedules are counted."""
 
-    def __init__(self, scenario: Scenario) -> None:
+    def __init__(self, scenario: Scenario, saves_time: bool) -> None:
+        self._saves_time = saves_time
         self.explored = Explored()
         self.seen: dict[int, int] = {}
         self._scenario = scenario
@@ -83,7 +80,7 @@ class _Search:
         if world.is_at_rest:
             self.explored.ends.add(world.end)
         schedules = int(world.is_at_rest)
-        for choice in world.choices():
+        for choice in choices(world, saves_time=self._saves_time):
             self.explored.steps += 1
             self._path.append(choice)
             schedules += self.visit(world.after(choice))
@@ -92,7 +89,7 @@ class _Search:
         return schedules
 
 
-def walk(scenario: Scenario, chances: Iterator[float], bodies: Mapping[str, Body] = BODIES) -> int:
+def walk(scenario: Scenario, numbers: Iterator[float], bodies: Mapping[str, Body] = BODIES) -> int:
     """One long schedule: each choice is made by a number in [0, 1). Returns its length.
 
     Where no number is left, what comes first happens, without faults. Raises PromiseBrokenError.
@@ -103,22 +100,22 @@ def walk(scenario: Scenario, chances: Iterator[float], bodies: Mapping[str, Body
         why = broken(world) if len(path) < LONGEST else "it never ends"
         if why:
             raise PromiseBrokenError(why, scenario, path)
-        choices = world.choices()
-        if not choices:
+        possible = choices(world)
+        if not possible:
             return len(path)
-        choice = choices[int(next(chances, 0.0) * len(choices))]
+        choice = possible[int(next(numbers, 0.0) * len(possible))]
         path.append(choice)
         world = world.after(choice)
 
 
-def replay(scenario: Scenario, choices: list[str], bodies: Mapping[str, Body] = BODIES) -> Iterator[tuple[str, World]]:
+def replay(scenario: Scenario, steps: list[str], bodies: Mapping[str, Body] = BODIES) -> Iterator[tuple[str, World]]:
     """The worlds of one schedule, step by step."""
     world = World(scenario, bodies)
-    for choice in choices:
-        if choice not in world.choices():
-            raise ValueError(f"{choice!r} cannot happen here, but: {', '.join(world.choices())}")
-        world = world.after(choice)
-        yield choice, world
+    for step in steps:
+        if step not in (possible := choices(world, saves_time=False)):
+            raise ValueError(f"{step!r} cannot happen here, but: {', '.join(possible)}")
+        world = world.after(step)
+        yield step, world
 
 
 def chances(seed: int) -> Iterator[float]:
@@ -126,37 +123,3 @@ def chances(seed: int) -> Iterator[float]:
     numbers = random.Random(seed)
     while True:
         yield numbers.random()
-
-
-@contextmanager
-def quick() -> Iterator[None]:
-    """Silence, depth, and parsing of each file once.
-
-    `steps.read_frame` runs whole; but the two pure functions in it, from bytes to headers and from headers to record,
-    remember what they gave for the same bytes and the same name. A run begins again at each of its calls, so they
-    would give the same some ten thousand times. `test_promise.py` compares with the real ones.
-    """
-    limit, disabled = sys.getrecursionlimit(), logging.root.manager.disable
-    with ExitStack() as stack:
-        stack.enter_context(patch.object(steps, "read_headers", _read_headers))
-        stack.enter_context(patch.object(steps, "build_record", _build_record))
-        sys.setrecursionlimit(5 * LONGEST)
-        logging.disable(logging.CRITICAL)
-        try:
-            yield
-        finally:
-            logging.disable(disabled)
-            sys.setrecursionlimit(limit)
-
-
-def _read_headers(stream: BinaryIO, path: str) -> Any:
-    return stream.read(), path
-
-
-def _build_record(headers: Any, basename: str, extension: str, rules: Any, path: str) -> Any:
-    return _record(*headers, basename, extension, rules)
-
-
-@lru_cache
-def _record(content: bytes, path: str, basename: str, extension: str, rules: Any) -> Any:
-    return record.build_record(validation.read_headers(io.BytesIO(content), path), basename, extension, rules, path)

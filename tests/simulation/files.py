@@ -1,17 +1,12 @@
 """Simulated files, which may change, change back or vanish between any two calls."""
 
-import copy
 import hashlib
-import io
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from functools import lru_cache
-from typing import Any, BinaryIO, NamedTuple, cast
+from typing import Any, NamedTuple
 
-from lco_ingester.exceptions import FileMissingError
 from lco_ingester.frame import Fingerprint
 from tests.library.synthetic import image
-from tests.simulation.process import Call, Run
+from tests.simulation.copied import Copied
 
 
 class Event(NamedTuple):
@@ -26,10 +21,15 @@ class Event(NamedTuple):
     content: str = ""
 
 
+HALF = "half of "
+"""Before the name of bytes: only the first half of them."""
+
+
 @lru_cache
 def content_bytes(content: str) -> bytes:
-    """A FITS file that is a header alone; all have the same size."""
-    return image({"OBJECT": content})
+    """A FITS file that is a header alone; all have the same size, but for one that is not yet written to its end."""
+    whole = image({"OBJECT": content.removeprefix(HALF)})
+    return whole[: len(whole) // 2] if content.startswith(HALF) else whole
 
 
 @lru_cache
@@ -45,8 +45,8 @@ class Inode(NamedTuple):
     written: int
 
 
-class SimulatedFiles:
-    """Paths, inodes, and what every path means: the bytes that were read there last; copied by `copy`, compared by `key`."""
+class SimulatedFiles(Copied):
+    """Paths, inodes, and what every path means: the bytes that were read there last; compared by `key`."""
 
     def __init__(self, contents: dict[str, str]) -> None:
         self._inodes = tuple(Inode(content, 0) for content in contents.values())
@@ -58,9 +58,6 @@ class SimulatedFiles:
     @property
     def key(self) -> tuple[Any, ...]:
         return self._inodes, self._paths, self._read, self._meaning
-
-    def copy(self) -> "SimulatedFiles":
-        return copy.copy(self)
 
     def happen(self, event: Event) -> None:
         """Let it happen."""
@@ -116,79 +113,3 @@ class SimulatedFiles:
 
     def _means(self, path: str, content: str) -> None:
         self._meaning = tuple(({**dict(self._meaning), path: content}).items())
-
-
-class SimulatedFile:
-    """As `lco_ingester.datafile.PathFile` answers, for one process.
-
-    `changing`: something may yet happen to files, so each look and each reading is a call. `look` is told who looks.
-    """
-
-    def __init__(
-        self,
-        path: str,
-        run: Run,
-        files: SimulatedFiles,
-        changing: bool,
-        look: Callable[[str, str], Fingerprint | None],
-    ) -> None:
-        self.path = path
-        self._run = run
-        self._files = files
-        self._changing = changing
-        self._look = look
-
-    def fingerprint(self) -> Fingerprint | None:
-        """Size, time and inode."""
-        who = self._run.process.name
-        return cast(
-            Fingerprint | None,
-            self._run.call(Call("look", self.path), lambda _: self._look(who, self.path), pauses=self._changing),
-        )
-
-    @contextmanager
-    def opened(self) -> Iterator[BinaryIO]:
-        """The bytes of the inode that is there now, as they are at each reading of them."""
-        opened = Call("open", self.path)
-        number = self._run.call(opened, lambda _: self._files.inode_of(self.path), pauses=False)
-        if number is None:
-            raise FileMissingError(frame=self.path)
-        yield cast(BinaryIO, _Stream(lambda: self._read(number)))
-
-    def _read(self, number: int) -> bytes:
-        reading = Call("read", self.path)
-        return cast(
-            bytes,
-            self._run.call(reading, lambda _: self._files.read(self.path, number), pauses=self._changing),
-        )
-
-
-class _Stream(io.RawIOBase):
-    """A stream that reads its file once a pass: at the first read after its beginning."""
-
-    def __init__(self, read_file: Any) -> None:
-        super().__init__()
-        self._read_file = read_file
-        self._pass: io.BytesIO | None = None
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def read(self, size: int = -1) -> bytes:
-        if self._pass is None:
-            self._pass = io.BytesIO(self._read_file())
-        return self._pass.read(size)
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        if (offset, whence) == (0, io.SEEK_SET):
-            self._pass = None
-            return 0
-        if self._pass is None:
-            self._pass = io.BytesIO(self._read_file())
-        return self._pass.seek(offset, whence)
-
-    def tell(self) -> int:
-        return 0 if self._pass is None else self._pass.tell()

@@ -9,11 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
-
-WITHOUT_PAUSE = frozenset(("now", "open"))
-"""Calls before which nobody needs to stand still: they are part of the call that follows."""
-
-WITHOUT_EFFECT = frozenset(("has_version", "find_frame", "head"))
+WITHOUT_EFFECT = frozenset(("open", "has_version", "find_frame", "head"))
 """Calls that change nothing. (To look at a file and to read it decides what its name means.)"""
 
 
@@ -54,7 +50,9 @@ class Answer:
     def give(self) -> Any:
         """Return or raise it."""
         if self.error is not None:
-            raise copy.copy(self.error)  # a fresh one: what is raised collects tracebacks, and a step may name its frame
+            raise copy.copy(
+                self.error
+            )  # a fresh one: what is raised collects tracebacks, and a step may name its frame
         return self.value
 
 
@@ -75,8 +73,8 @@ class Process:
     @property
     def may_matter_dead(self) -> bool:
         """Whether a kill now is another one than a kill before its last call: that call changed something."""
-        told = [answer.call.name for answer in self.answers if answer.call.name not in WITHOUT_PAUSE]
-        return not told or told[-1] not in WITHOUT_EFFECT
+        calls = [answer.call.name for answer in self.answers if answer.call.name != "now"]
+        return not calls or calls[-1] not in WITHOUT_EFFECT
 
     @property
     def has_acknowledged(self) -> bool:
@@ -85,7 +83,7 @@ class Process:
 
 
 class Run:
-    """One run of a process from its beginning: old answers first, then one fresh call with the outcome that is chosen."""
+    """One run of a process from its beginning: old answers, then one fresh call with the outcome that is chosen."""
 
     def __init__(self, process: Process, outcome: str | None) -> None:
         self.process = process

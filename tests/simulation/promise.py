@@ -3,25 +3,38 @@
 from pathlib import PurePath
 
 from ingester_app.dead_letters import DeadLetter
+from lco_ingester import exceptions
+from lco_ingester.exceptions import TroubleKind
+from tests.simulation import clock
 from tests.simulation.broker import Announcement
 from tests.simulation.world import World
+
+KINDS = {leaf.reason: leaf.trouble for leaf in vars(exceptions).values() if hasattr(leaf, "trouble")}
+"""The kind of trouble behind each reason, as it is before a test changes it."""
+KINDS["DELIVERY_LIMIT"] = TroubleKind.FRAME
 
 
 def broken(world: World) -> str | None:
     """How the promise is broken in this state; None if it is kept.
 
-    At any time: what is announced is the archive's own version, a dead letter has one of the scenario's reasons, an md5
-    has one version and a basename one frame. At rest also: each name ended as it must.
+    At any time: what is announced is the archive's own version, and S3 has its bytes; a dead letter has one of the
+    scenario's reasons, and none comes before its time; an md5 has one version and a basename one frame. At rest also:
+    each name ended as it must.
     """
-    if world.wrong_announcements:
-        return f"announced what is not in the archive: {world.wrong_announcements[0]}"
+    if world.witness.wrong_announcements:
+        return f"announced what is not in the archive: {world.witness.wrong_announcements[0]}"
     letters = world.broker.read_letters()
     for letter in letters:
         if letter.reason not in world.scenario.reasons:
             return f"a dead letter {letter.reason} in step {letter.step} for {letter.path}"
+        patience = world.scenario.patiences.get(KINDS[letter.reason])
+        if patience is not None and world.now < clock.START + patience.total:
+            return f"{letter.path} was given up too early: {letter.reason} in step {letter.step}"
     rows, frames = world.archive.rows, world.archive.frames
     if len({row.md5 for row in rows}) < len(rows) or len({frame.basename for frame in frames}) < len(frames):
         return "something is in the archive twice"
+    if not all(row.by_other or world.store.holds(row.key, row.md5) for row in rows):
+        return "the archive knows a version whose bytes are others in S3"
     if not world.is_at_rest:
         return None
     ends = (_wrong_end(world, path, letters) for path in dict.fromkeys(world.scenario.names))
@@ -41,18 +54,20 @@ def _wrong_end(world: World, path: str, letters: list[DeadLetter]) -> str | None
         return f"{path} is archived, but neither announced nor in a dead letter"
     [frame] = [frame for frame in world.archive.frames if frame.basename == basename]
     # A file that went back to bytes that are archived: no API can make the archive show their record again.
-    if frame.shows != md5 and basename in world.outdated - world.open_window:
+    if frame.shows != md5 and basename in world.witness.outdated - world.witness.open_window:
         return f"{path}: the archive shows the record of an older version"
     return None
 
 
 def _too_loud(world: World, letters: list[DeadLetter]) -> str | None:
-    """More than there is to say: a repeat needs a fault, and so has to announce what someone else archived (or a retry)."""
+    """More than there is to say: a repeat needs a fault, and to announce what someone else archived needs one or a retry."""
     used = world.scenario.faults - world.faults
     if len(letters) > len(world.scenario.names) + used:
         return "more dead letters than names and faults"
-    if used == 0 and not world.scenario.events and any(
-        (row := world.archive.version(said.md5)) and row.by_other for said in world.broker.announced
+    if (
+        used == 0
+        and not world.scenario.events
+        and any((row := world.archive.version(said.md5)) and row.by_other for said in world.broker.announced)
     ):
         return "a first delivery announced what someone else had archived"
     return None

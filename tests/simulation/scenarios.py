@@ -4,14 +4,15 @@ import random
 from dataclasses import replace
 
 from tests.simulation import clock
-from tests.simulation.files import Event
-from tests.simulation.world import Scenario
+from tests.simulation.files import HALF, Event
+from tests.simulation.scenario import Scenario
 
 PATH = "/data/a-e00.fits"
 SECOND = "/data/b-e00.fits"
 ELSEWHERE = frozenset(("ARCHIVED_UNDER_ANOTHER_NAME",))
 SERVERS = frozenset(("STORE_UNAVAILABLE", "ARCHIVE_UNAVAILABLE", "ARCHIVE_FAILED", "BROKER_UNAVAILABLE"))
 GONE = frozenset(("FILE_MISSING", "SUPERSEDED"))
+SHORT = frozenset(("FITS_TRUNCATED", "FILE_CHANGED"))
 KILLERS = frozenset(("DELIVERY_LIMIT",))
 
 REWRITTEN = Event("rewritten", PATH, "second")
@@ -19,6 +20,7 @@ REPLACED = Event("replaced", PATH, "second")
 RESTORED = Event("restored", PATH)
 REWRITTEN_BACK = Event("rewritten", PATH, "first")
 VANISHED = Event("vanished", PATH)
+COMPLETED = Event("rewritten", PATH, "first")
 OTHER = ("a-e00", "first")
 
 
@@ -51,17 +53,23 @@ def _scenarios() -> list[Scenario]:
         replace(one, name="someone else's, md5 filter ignored", others=(OTHER,), **unfiltered),
         replace(changing, name="a file is rewritten", events=(REWRITTEN,)),
         replace(changing, name="a file is replaced", events=(REPLACED,)),
-        replace(changing, name="a file changes and changes back", events=(REPLACED, RESTORED)),
+        replace(changing, name="a file changes and changes back", events=(REPLACED, RESTORED), faults=0),
         replace(changing, name="a file is rewritten twice", events=(REWRITTEN, REWRITTEN_BACK), faults=0),
+        replace(
+            changing,
+            name="a file is still being written",
+            files={PATH: HALF + "first"},
+            events=(COMPLETED,),
+            patiences=clock.BRIEF,
+            reasons=SHORT,
+        ),
         replace(changing, name="a file vanishes", events=(VANISHED,), **gone),
-        replace(changing, name="a file changes and vanishes", events=(REPLACED, VANISHED), **gone),
+        replace(changing, name="a file changes and vanishes", events=(REPLACED, VANISHED), faults=0, **gone),
         replace(twice_changing, name="one name twice, the file changes", events=(REPLACED,)),
         replace(twice_changing, name="one name twice, the file vanishes", events=(VANISHED,), **gone),
         replace(one, name="a letter is replayed", patiences=clock.IMPATIENT, replays=1, reasons=SERVERS),
-        replace(
-            one, name="a broker's letter is replayed", listens=False, faults=3, delivery_limit=1, replays=1, reasons=KILLERS
-        ),
-    ]  # fmt: skip
+        replace(one, name="a broker's letter is replayed", delivery_limit=0, replays=1, reasons=KILLERS),
+    ]
 
 
 SCENARIOS = {scenario.name: scenario for scenario in _scenarios()}
@@ -73,12 +81,13 @@ def mixture(seed: int) -> Scenario:
     names = tuple(chance.choice((PATH, PATH, SECOND)) for _ in range(chance.randint(1, 4)))
     second = chance.choice(("first", "third"))
     events = tuple(
-        chance.choice((REWRITTEN, REPLACED, RESTORED, REWRITTEN_BACK, VANISHED)) for _ in range(chance.choice((0, 1, 2, 4)))
+        chance.choice((REWRITTEN, REPLACED, RESTORED, REWRITTEN_BACK, VANISHED))
+        for _ in range(chance.choice((0, 1, 2, 4)))
     )
     return Scenario(
         f"mixture {seed}",
         names,
-        {PATH: "first", SECOND: second},
+        {PATH: first, SECOND: second},
         faults=chance.randint(0, 8),
         events=events,
         others=chance.choice(((), (), (OTHER,))),
@@ -90,7 +99,7 @@ def mixture(seed: int) -> Scenario:
         listens=chance.choice((True, False)),
         patiences=chance.choice((clock.PATIENCES, clock.IMPATIENT)),
         # With so much at once any of these may come about; that each name ends as it must is checked all the same.
-        reasons=ELSEWHERE | SERVERS | GONE | KILLERS | {"FILE_CHANGED"},
+        reasons=ELSEWHERE | SERVERS | GONE | SHORT | KILLERS | {"FILE_CHANGED"},
     )
 
 

@@ -16,9 +16,10 @@ from ingester_app.ingest import FrameMessage
 from lco_ingester import steps
 from lco_ingester.exceptions import ArchivedElsewhereError, TroubleKind
 from tests.simulation import bodies
-from tests.simulation.explore import PromiseBrokenError, explore, quick, replay
+from tests.simulation.explore import PromiseBrokenError, explore, replay
 from tests.simulation.process import Call
 from tests.simulation.promise import broken
+from tests.simulation.quick import quick
 from tests.simulation.scenarios import SCENARIOS
 
 Patch = Callable[[pytest.MonkeyPatch], None]
@@ -57,7 +58,9 @@ def ack_before_letter(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def surroundings(**named: Any) -> Any:
         def bury(letter: Any) -> None:
-            [run] = [cell.cell_contents for cell in named["bury"].__closure__ if isinstance(cell.cell_contents, bodies.Run)]
+            [run] = [
+                cell.cell_contents for cell in named["bury"].__closure__ if isinstance(cell.cell_contents, bodies.Run)
+            ]
             run.call(Call("ack"), lambda _: None)
             named["bury"](letter)
 
@@ -129,7 +132,9 @@ MUTATIONS = [
     ),
     Mutation(
         "a file that is gone is posted, whatever stands at its key",
-        changed(steps, "_refuse_outdated", "there = store.current_version(stored_object(validated, now).key)", "return"),
+        changed(
+            steps, "_refuse_outdated", "there = store.current_version(stored_object(validated, now).key)", "return"
+        ),
         "a file changes and vanishes",
         2,
     ),
@@ -146,7 +151,9 @@ MUTATIONS = [
         1,
     ),
     Mutation("the message is acknowledged before its retry is published", ack_before_retry, "one name", 2),
-    Mutation("the message is acknowledged before its letter is published", ack_before_letter, "a letter is replayed", 3),
+    Mutation(
+        "the message is acknowledged before its letter is published", ack_before_letter, "a letter is replayed", 3
+    ),
     Mutation("the listener acknowledges before it dispatches", ack_before_dispatch, "one name", 1),
 ]
 

@@ -7,12 +7,23 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.simulation.bodies import BODIES
-from tests.simulation.explore import explore, quick, replay, walk
+from tests.simulation.explore import explore, replay, walk
 from tests.simulation.process import Call, Paused, Process, Run
+from tests.simulation.quick import quick
+from tests.simulation.scenario import Scenario
 from tests.simulation.scenarios import PATH, SCENARIOS, mixture
-from tests.simulation.world import Scenario, World
+from tests.simulation.world import World
 
-KILLED_AFTER_THE_POST = "a:has_version a:put a:post a:announce!killed a:has_version a:find_frame a:announce a:ack".split()
+KILLED_AFTER_THE_POST = [
+    "a:has_version",
+    "a:put",
+    "a:post",
+    "a:announce!killed",
+    "a:has_version",
+    "a:find_frame",
+    "a:announce",
+    "a:ack",
+]
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS.values(), ids=SCENARIOS)
@@ -30,13 +41,13 @@ def test_the_promise_is_kept_in_long_schedules_of_all_sorts(seed: int, chances: 
 
 
 @pytest.mark.parametrize(
-    ("name", "faults"), [("one name", 1), ("one name, lagging replicas", 1), ("someone else's", 2), ("a file vanishes", 0)]
+    ("name", "faults"),
+    [("one name", 1), ("one name, lagging replicas", 1), ("someone else's", 2), ("a file vanishes", 0)],
 )
-def test_what_saves_time_hides_no_end(name: str, faults: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_saves_time_hides_no_end(name: str, faults: int) -> None:
     scenario = replace(SCENARIOS[name], faults=faults)
     quickly = explore(scenario)
-    monkeypatch.setattr(World, "saves_time", False)
-    slowly = explore(scenario)
+    slowly = explore(scenario, saves_time=False)
     assert quickly.ends == slowly.ends
     assert quickly.states < slowly.states
 
@@ -62,13 +73,13 @@ def test_a_kill_passes_through_whatever_catches_exceptions() -> None:
     def catches_all(run: Run) -> None:
         try:
             run.call(Call("put"), lambda _: None)
-        except BaseException:  # noqa: S110 - what none of ours may do
+        except BaseException:
             pass
 
     def catches_exceptions(run: Run) -> None:
         try:
             run.call(Call("put"), lambda _: None)
-        except Exception:  # noqa: S110
+        except Exception:
             pass
 
     assert not issubclass(Paused, Exception)

@@ -1,0 +1,87 @@
+"""How a process sees a simulated file: looks at it, opens it, reads it."""
+
+import io
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, BinaryIO, cast
+
+from lco_ingester.exceptions import FileMissingError
+from lco_ingester.frame import Fingerprint
+from tests.simulation.files import SimulatedFiles
+from tests.simulation.process import Call, Run
+
+
+class SimulatedFile:
+    """As `lco_ingester.datafile.PathFile` answers, for one process.
+
+    `changing`: something may yet happen to files, so each look and each reading is a call. `look` is told who looks.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        run: Run,
+        files: SimulatedFiles,
+        changing: bool,
+        look: Callable[[str, str], Fingerprint | None],
+    ) -> None:
+        self.path = path
+        self._run = run
+        self._files = files
+        self._changing = changing
+        self._look = look
+
+    def fingerprint(self) -> Fingerprint | None:
+        """Size, time and inode."""
+        who = self._run.process.name
+        return cast(
+            Fingerprint | None,
+            self._run.call(Call("look", self.path), lambda _: self._look(who, self.path), pauses=self._changing),
+        )
+
+    @contextmanager
+    def opened(self) -> Iterator[BinaryIO]:
+        """The bytes of the inode that is there now, as they are at each reading of them."""
+        opened = Call("open", self.path)
+        number = self._run.call(opened, lambda _: self._files.inode_of(self.path), pauses=self._changing)
+        if number is None:
+            raise FileMissingError(frame=self.path)
+        yield cast(BinaryIO, _Stream(lambda: self._read(number)))
+
+    def _read(self, number: int) -> bytes:
+        reading = Call("read", self.path)
+        return cast(
+            bytes,
+            self._run.call(reading, lambda _: self._files.read(self.path, number), pauses=self._changing),
+        )
+
+
+class _Stream(io.RawIOBase):
+    """A stream that reads its file once a pass: at the first read after its beginning."""
+
+    def __init__(self, read_file: Any) -> None:
+        super().__init__()
+        self._read_file = read_file
+        self._pass: io.BytesIO | None = None
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        if self._pass is None:
+            self._pass = io.BytesIO(self._read_file())
+        return self._pass.read(size)
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        if (offset, whence) == (0, io.SEEK_SET):
+            self._pass = None
+            return 0
+        if self._pass is None:
+            self._pass = io.BytesIO(self._read_file())
+        return self._pass.seek(offset, whence)
+
+    def tell(self) -> int:
+        return 0 if self._pass is None else self._pass.tell()
