@@ -10,9 +10,9 @@ LAG = 15.0
 """Seconds for which a replica of the archive may not show what was posted; shorter than the patience with files."""
 
 PATIENCES = {
-    TroubleKind.SERVER: Patience(5, 60, 3600),
+    TroubleKind.SERVER: Patience(5, 60, 300),
     TroubleKind.FILE_NOT_READY: Patience(10, 20, 200),
-    TroubleKind.DEPLOYMENT: Patience(60, 60, 3600),
+    TroubleKind.DEPLOYMENT: Patience(60, 60, 300),
 }
 """As in the settings, but with fewer tries in it; a file is tried again after 10 s, then every 20 s."""
 

@@ -44,8 +44,9 @@ class Store:
         return self._run.call(call, lambda _: self._world.store.current_version(key), fails=StoreUnavailableError)
 
     def put(self, stream: Any, size: int, md5: str, target: Any) -> Any:
+        self._run.only_sends = True
         content = stream.read()
-
+        self._run.only_sends = False
         return self._run.call(
             Call("put", target.key),
             lambda _: self._world.put(self._run.process.name, content, size, md5, target),

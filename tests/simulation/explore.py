@@ -13,7 +13,7 @@ from tests.simulation.quick import quick
 from tests.simulation.scenario import Scenario
 from tests.simulation.world import Body, World
 
-LONGEST = 3000
+LONGEST = 1000
 """Steps after which a schedule is taken for one that never ends."""
 
 

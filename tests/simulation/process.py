@@ -87,6 +87,7 @@ class Run:
 
     def __init__(self, process: Process, outcome: str | None) -> None:
         self.process = process
+        self.only_sends = False  # what it reads now is sent on, and nobody looks at it
         self._outcome = outcome
         self._answers = list(process.answers)
         self._position = 0

@@ -60,7 +60,7 @@ def _wrong_end(world: World, path: str, letters: list[DeadLetter]) -> str | None
 
 
 def _too_loud(world: World, letters: list[DeadLetter]) -> str | None:
-    """More than there is to say: a repeat needs a fault, and to announce what someone else archived needs one or a retry."""
+    """More than there is to say: each repeat needs a fault, and so has to announce what someone else archived."""
     used = world.scenario.faults - world.faults
     if len(letters) > len(world.scenario.names) + used:
         return "more dead letters than names and faults"

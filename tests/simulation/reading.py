@@ -52,8 +52,13 @@ class SimulatedFile:
         reading = Call("read", self.path)
         return cast(
             bytes,
-            self._run.call(reading, lambda _: self._files.read(self.path, number), pauses=self._changing),
+            self._run.call(reading, lambda _: self._bytes_in(number), pauses=self._changing),
         )
+
+    def _bytes_in(self, number: int) -> bytes:
+        if self._run.only_sends:
+            return self._files.bytes_in(number)
+        return self._files.read(self.path, number)
 
 
 class _Stream(io.RawIOBase):

@@ -15,8 +15,8 @@ class Scenario:
     `names` are published on the FITS exchange; `files` are paths and the names of their bytes. Up to `faults` kills,
     errors and lost answers may happen. `events` happen to files in this order, each at any time or never. `others` are
     (basename, content) that someone else has archived. `replays`: how often an operator may replay a letter. `lag` and
-    `page` are the archive's, see there. `listens`: the names go by way of the listener, which may die too. `reasons` are
-    those that a dead letter may have here.
+    `page` are the archive's, see there. `listens`: the names go by way of the listener, which may die too. `reasons`
+    are those that a dead letter may have here.
     """
 
     name: str

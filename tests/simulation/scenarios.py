@@ -67,6 +67,14 @@ def _scenarios() -> list[Scenario]:
         replace(changing, name="a file changes and vanishes", events=(REPLACED, VANISHED), faults=0, **gone),
         replace(twice_changing, name="one name twice, the file changes", events=(REPLACED,)),
         replace(twice_changing, name="one name twice, the file vanishes", events=(VANISHED,), **gone),
+        replace(
+            twice_changing,
+            name="one after the other, changes, vanishes",
+            events=(REPLACED, VANISHED),
+            workers=1,
+            faults=1,
+            **gone,
+        ),
         replace(one, name="a letter is replayed", patiences=clock.IMPATIENT, replays=1, reasons=SERVERS),
         replace(one, name="a broker's letter is replayed", delivery_limit=0, replays=1, reasons=KILLERS),
     ]
@@ -80,10 +88,9 @@ def mixture(seed: int) -> Scenario:
     chance = random.Random(seed)
     names = tuple(chance.choice((PATH, PATH, SECOND)) for _ in range(chance.randint(1, 4)))
     second = chance.choice(("first", "third"))
-    events = tuple(
-        chance.choice((REWRITTEN, REPLACED, RESTORED, REWRITTEN_BACK, VANISHED))
-        for _ in range(chance.choice((0, 1, 2, 4)))
-    )
+    possible = (REWRITTEN, REPLACED, RESTORED, REWRITTEN_BACK, VANISHED)
+    events = tuple(chance.choice(possible) for _ in range(chance.choice((0, 1, 2, 4))))
+    first = chance.choice(("first", "first", HALF + "first"))
     return Scenario(
         f"mixture {seed}",
         names,

@@ -1,29 +1,25 @@
 """The promise is kept, whatever happens, in whatever order; and the simulation can be believed."""
 
+from contextlib import suppress
 from dataclasses import replace
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.simulation import clock
 from tests.simulation.bodies import BODIES
+from tests.simulation.choices import choices
 from tests.simulation.explore import explore, replay, walk
-from tests.simulation.process import Call, Paused, Process, Run
+from tests.simulation.process import Call, Process, Run
 from tests.simulation.quick import quick
 from tests.simulation.scenario import Scenario
-from tests.simulation.scenarios import PATH, SCENARIOS, mixture
+from tests.simulation.scenarios import PATH, REWRITTEN, REWRITTEN_BACK, SCENARIOS, mixture
 from tests.simulation.world import World
 
-KILLED_AFTER_THE_POST = [
-    "a:has_version",
-    "a:put",
-    "a:post",
-    "a:announce!killed",
-    "a:has_version",
-    "a:find_frame",
-    "a:announce",
-    "a:ack",
-]
+KILLED_AFTER_THE_POST = (
+    "a:has_version a:put a:post a:announce!killed a:has_version a:find_frame a:announce a:ack".split()  # noqa: SIM905
+)
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS.values(), ids=SCENARIOS)
@@ -70,24 +66,19 @@ def test_a_file_that_is_parsed_each_time_comes_to_the_same_end() -> None:
 
 
 def test_a_kill_passes_through_whatever_catches_exceptions() -> None:
-    def catches_all(run: Run) -> None:
-        try:
+    def catches(run: Run, caught: type[BaseException]) -> None:
+        with suppress(caught):
             run.call(Call("put"), lambda _: None)
-        except BaseException:
-            pass
 
-    def catches_exceptions(run: Run) -> None:
-        try:
-            run.call(Call("put"), lambda _: None)
-        except Exception:
-            pass
-
-    assert not issubclass(Paused, Exception)
-    stopped = Run(Process("a", None), None).finish(catches_exceptions)
+    stopped = Run(Process("a", None), None).finish(lambda run: catches(run, Exception))
     assert stopped is not None
     assert stopped.pending == Call("put")
     with pytest.raises(AssertionError, match="caught what nothing may catch"):
-        Run(Process("a", None), None).finish(catches_all)
+        Run(Process("a", None), None).finish(lambda run: catches(run, BaseException))
+
+
+def test_a_file_that_changes_before_every_put_is_given_up_when_its_patience_ends() -> None:
+    assert reasons_of_a_restless_file() == ["FILE_CHANGED"]
 
 
 def test_a_killed_worker_gives_its_message_back_as_redelivered() -> None:
@@ -96,3 +87,17 @@ def test_a_killed_worker_gives_its_message_back_as_redelivered() -> None:
         [process] = world.after("a:has_version!killed").processes
     assert process.hand.redelivered
     assert PATH in process.hand.body
+
+
+def reasons_of_a_restless_file() -> list[str]:
+    """The letters for a file that changes after each reading, twelve times in all."""
+    events = (REWRITTEN, REWRITTEN_BACK) * 6
+    scenario = Scenario("restless", (PATH,), {PATH: "first"}, 0, events, listens=False, patiences=clock.BRIEF)
+    world = World(scenario, BODIES)
+    last = ""
+    with quick():
+        while possible := choices(world):
+            changes = [choice for choice in possible if choice.startswith("file")]
+            last = changes[0] if last in ("a:has_version", "a:head") and changes else possible[0]
+            world = world.after(last)
+    return [letter.reason for letter in world.broker.read_letters()]

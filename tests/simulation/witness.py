@@ -46,7 +46,7 @@ class Witness(Copied):
         self._behind |= self._others_at(who, basename)
 
     def posted(self, who: str, basename: str, md5: str, meant: set[str | None], *, gone: bool) -> None:
-        """A process posted while the files of this basename meant these md5s; `gone`: there is no such file any more."""
+        """A process posted while the files of this basename meant these md5s; `gone`: there is no such file now."""
         rightful = md5 in meant or (who, basename, md5) in self._looks
         self.outdated = self.outdated - {basename} if rightful else self.outdated | {basename}
         if who in self._overtaken or (gone and md5 in self._late_puts):

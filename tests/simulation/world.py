@@ -27,8 +27,9 @@ class World(Copied):
     """One state of everything. `choices` says what may happen next, `after` what the world is then.
 
     A choice is a text: `a:put` is worker a's pending put, answered; `a:put!error` refused with nothing done,
-    `a:put!lost` done and the answer lost; `a:find_frame?stale` answered by a replica that lags; `a:put!killed` the worker
-    dies before it; `wait` until the next delay ends; `file 0` the first event; `replay` an operator takes a letter.
+    `a:put!lost` done and the answer lost; `a:find_frame?stale` answered by a replica that lags; `a:put!killed` the
+    worker dies before it; `wait` until the next delay ends; `file 0` the first event; `replay` an operator
+    takes a letter.
     """
 
     def __init__(self, scenario: Scenario, bodies: Mapping[str, Body]) -> None:

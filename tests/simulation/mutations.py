@@ -1,0 +1,264 @@
+"""Each rule of docs/design.md, taken out: a piece of the source replaced, or a call made too early."""
+
+import inspect
+import textwrap
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from types import FunctionType
+from typing import Any
+
+import pytest
+
+from ingester_app import ingest, letter_box
+from ingester_app.ingest import FrameMessage
+from lco_ingester import steps
+from lco_ingester.exceptions import ArchivedElsewhereError, IngesterError, TroubleKind, TruncatedFrameError
+from tests.simulation import bodies
+from tests.simulation.process import Call, Run
+from tests.simulation.store import SimulatedStore
+
+Patch = Callable[[pytest.MonkeyPatch], None]
+
+
+@dataclass(frozen=True)
+class Mutation:
+    """A rule taken out, and the scenario in which so many faults show it."""
+
+    what: str
+    patch: Patch
+    scenario: str
+    faults: int = 0
+
+
+def changed(owner: Any, name: str, old: str, new: str) -> Patch:
+    """A function of a module or class with a piece of its source replaced; it must be in there once."""
+
+    def patch(monkeypatch: pytest.MonkeyPatch) -> None:
+        function = getattr(owner, name)
+        source = textwrap.dedent(inspect.getsource(function))
+        assert source.count(old) == 1, f"{name} has changed: bring this test up to date"
+        made: dict[str, FunctionType] = {}
+        exec(compile(source.replace(old, new), f"<{name}, changed>", "exec"), function.__globals__, made)
+        monkeypatch.setattr(owner, name, made[name])
+
+    return patch
+
+
+def final(error: type[IngesterError]) -> Patch:
+    """An error that is worth another try counts as a failure of the frame."""
+    return lambda monkeypatch: monkeypatch.setattr(error, "trouble", TroubleKind.FRAME)
+
+
+def acknowledged_before(name: str) -> Patch:
+    """`retry` or `bury`, with the message acknowledged first."""
+
+    def patch(monkeypatch: pytest.MonkeyPatch) -> None:
+        real = getattr(bodies, name)
+
+        def hasty(run: Run, *arguments: Any) -> None:
+            run.call(Call("ack"), lambda _: None)
+            real(run, *arguments)
+
+        monkeypatch.setattr(bodies, name, hasty)
+
+    return patch
+
+
+def unconfirmed(name: str) -> Patch:
+    """`retry` or `bury`, and nobody cares whether the broker took it."""
+
+    def patch(monkeypatch: pytest.MonkeyPatch) -> None:
+        real = getattr(bodies, name)
+
+        def careless(*arguments: Any) -> None:
+            with suppress(Exception):
+                real(*arguments)
+
+        monkeypatch.setattr(bodies, name, careless)
+
+    return patch
+
+
+def acknowledged_early(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A frame's message is acknowledged when it comes."""
+    real = bodies.BODIES["worker"]
+
+    def worker(run: Run, world: Any) -> None:
+        run.call(Call("ack"), lambda _: None)
+        real(run, world)
+
+    monkeypatch.setitem(bodies.BODIES, "worker", worker)
+
+
+RUN_BEFORE = "redelivered or self.attempts > 0 or self.replayed"
+RETRY = "        around.retry(again, decision.seconds)\n"
+IN_HAND = "        if isinstance(error, FileChangedError):\n            return ingest(again, False, around)\n" + RETRY
+BEGUN_AGAIN = "reached = _Reached(Named(path), reached.step, message.trouble)"
+GIVEN_BACK = "        message.requeue()\n        return\n"
+AT_KEY = "there = store.current_version(stored_object(validated, now).key)"
+NO_SUCH_VERSION = "if key is None:\n"
+
+ARCHIVED_RULE = [
+    Mutation(
+        "a redelivered message counts as a first one",
+        changed(FrameMessage, "may_have_run", RUN_BEFORE, "self.attempts > 0 or self.replayed"),
+        "one name",
+        1,
+    ),
+    Mutation(
+        "a retry counts as a first message",
+        changed(FrameMessage, "may_have_run", RUN_BEFORE, "redelivered or self.replayed"),
+        "one name",
+        2,
+    ),
+    Mutation(
+        "a replay counts as a first message",
+        changed(FrameMessage, "may_have_run", RUN_BEFORE, "redelivered or self.attempts > 0"),
+        "a broker's letter is replayed",
+        2,
+    ),
+    Mutation(
+        "any refusal of the archive is quiet",
+        changed(steps, "settle", "if not ours and not may_have_run:", "if True:"),
+        "one name",
+        1,
+    ),
+    Mutation(
+        "a frame in the archive is not settled",
+        changed(
+            ingest,
+            "_take_step",
+            "settled = steps.settle(frame, services.archive, may_have_run)",
+            'return "archived already"',
+        ),
+        "one name",
+        1,
+    ),
+    Mutation(
+        "whatever someone else archived is announced",
+        changed(steps, "settle", "if not ours and not may_have_run:", "if False:"),
+        "someone else's",
+    ),
+    Mutation(
+        "bytes that are archived under another name are taken for archived",
+        changed(steps, "settle", NO_SUCH_VERSION, NO_SUCH_VERSION + '        return ArchivedByOther("", "", "")\n'),
+        "one content under two names",
+    ),
+    Mutation(
+        "the VersionId in hand is announced",
+        changed(steps, "settle", "version_set(key, ", "version_set(found.version_id or key, "),
+        "one name twice, md5 filter ignored",
+        1,
+    ),
+    Mutation(
+        "the archive's refusal of an md5 is a failure",
+        changed(steps, "post_record", "        return None\n", '        raise ArchiveFailedError(frame="")\n'),
+        "one name twice",
+    ),
+    Mutation("a replica that lags is asked once", final(ArchivedElsewhereError), "one name, lagging replicas", 1),
+    Mutation(
+        "an announcement has no id to drop its repeat by",
+        changed(steps, "republish", "message_id=archived.md5", "message_id=archived.path"),
+        "one name",
+    ),
+]
+"""What becomes of bytes that the archive has."""
+
+FILES = [
+    Mutation(
+        "nobody looks at the file before the POST",
+        changed(steps, "post", "_refuse_outdated(uploaded, file, services.store, now)", "pass"),
+        "one name twice, the file changes",
+        1,
+    ),
+    Mutation(
+        "a file that is gone is posted, whatever stands at its key",
+        changed(steps, "_refuse_outdated", AT_KEY, "return"),
+        "one after the other, changes, vanishes",
+        1,
+    ),
+    Mutation(
+        "a changed file is gone on with in the hand",
+        changed(ingest, "_after", RETRY, IN_HAND),
+        "a file changes and vanishes",
+        2,
+    ),
+    Mutation(
+        "a changed file goes on from where it was",
+        changed(ingest, "_after", BEGUN_AGAIN, "pass"),
+        "a file is rewritten",
+    ),
+    Mutation(
+        "nobody looks at the file after its reading",
+        changed(steps, "read_frame", "if _fingerprint(file) != before:", "if False:"),
+        "a file is rewritten",
+        1,
+    ),
+    Mutation(
+        "S3 is not told the md5",
+        changed(SimulatedStore, "put", "if true_md5 != md5:", "if False:"),
+        "a file changes and changes back",
+    ),
+    Mutation(
+        "the version at the key is taken, whatever its bytes",
+        changed(steps, "upload", "(there.md5, there.size) == (validated.md5, size)", "True"),
+        "a file is replaced",
+        1,
+    ),
+    Mutation("a short file is a failure at once", final(TruncatedFrameError), "a file is still being written"),
+]
+"""Files that change."""
+
+MESSAGES = [
+    Mutation("a frame is acknowledged when it comes", acknowledged_early, "one name", 1),
+    Mutation("the message is acknowledged before its retry is published", acknowledged_before("retry"), "one name", 2),
+    Mutation(
+        "the message is acknowledged before its letter is published",
+        acknowledged_before("bury"),
+        "a letter is replayed",
+        3,
+    ),
+    Mutation("nobody cares whether a retry was published", unconfirmed("retry"), "one name", 2),
+    Mutation("nobody cares whether a letter was published", unconfirmed("bury"), "one content under two names", 1),
+    Mutation(
+        "the listener acknowledges before it dispatches",
+        changed(bodies.Listener, "on_message", "    try:\n", "    message.ack()\n    try:\n"),
+        "one name",
+        1,
+    ),
+    Mutation(
+        "the listener acknowledges what it could not dispatch",
+        changed(bodies.Listener, "on_message", GIVEN_BACK, "        pass\n"),
+        "one name",
+        1,
+    ),
+    Mutation(
+        "a letter is removed before its replay is confirmed",
+        changed(letter_box, "replay", "if letter.id not in sent:", "each.remove()\n        if letter.id not in sent:"),
+        "a letter is replayed",
+        3,
+    ),
+    Mutation("a server's trouble is final", changed(ingest, "decide", "patience is None", "True"), "one name", 1),
+    Mutation("patience has no end", changed(ingest, "decide", "left <= 0", "False"), "one content under two names"),
+]
+"""Acknowledgements, retries and letters."""
+
+SAVING = [
+    (
+        "a second put of the same bytes is saved",
+        changed(steps, "upload", "if may_have_run:", "if False:"),
+        ("one name", "a file is replaced", "one name twice, the file changes", "a letter is replayed"),
+    ),
+    (
+        "a put that S3 would refuse is saved",
+        changed(steps, "upload", "if _fingerprint(file) != validated.fingerprint:", "if False:"),
+        ("a file is rewritten", "a file is replaced", "a file changes and changes back", "a file vanishes"),
+    ),
+    (
+        "the VersionId in hand tells whose the bytes are (only the library, which keeps no count, needs to ask)",
+        changed(steps, "settle", "if not ours and not may_have_run:", "if not may_have_run:"),
+        ("one name", "one name, md5 filter ignored", "one name twice, md5 filter ignored", "a letter is replayed"),
+    ),
+]
+"""What may be left out of the service, and the promise still holds: what it is for, and scenarios that show it."""
