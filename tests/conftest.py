@@ -7,6 +7,7 @@ import pytest
 
 from lco_ingester import settings
 from lco_ingester.settings import Settings
+from tests.support.rabbitmq import PROGRAM, RabbitNode, running_rabbitmq
 from tests.support.servers import ArchiveServer, S3Server, running_archive, running_s3
 
 
@@ -29,6 +30,15 @@ def s3_server() -> Iterator[S3Server]:
     """One S3 store for the whole session; frames of other tests are in it."""
     with running_s3() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def rabbit(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RabbitNode]:
+    """A node that all tests share; each has queues of its own."""
+    if PROGRAM is None:
+        pytest.skip("needs the program rabbitmq-server, which is neither here nor could be installed")
+    with running_rabbitmq(tmp_path_factory.mktemp("rabbitmq")) as node:
+        yield node
 
 
 @pytest.fixture

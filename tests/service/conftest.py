@@ -7,20 +7,11 @@ from pathlib import Path
 import pytest
 
 from ingester_app.demo.sample_frames import SampleFrame, make_frames
-from tests.support.rabbitmq import PROGRAM, RabbitNode, running_rabbitmq
+from tests.support.rabbitmq import RabbitNode
 from tests.support.servers import ArchiveServer, S3Server, running_archive, running_s3
 from tests.support.service import Deployment, deployed
 
 NIGHT = date(2026, 11, 1)
-
-
-@pytest.fixture(scope="session")
-def rabbit(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RabbitNode]:
-    """A node that all tests share; each has queues of its own."""
-    if PROGRAM is None:
-        pytest.skip("needs the program rabbitmq-server, which is neither here nor could be installed")
-    with running_rabbitmq(tmp_path_factory.mktemp("rabbitmq")) as node:
-        yield node
 
 
 @pytest.fixture(scope="session")
