@@ -13,7 +13,7 @@ from tests.simulation.scenarios import SCENARIOS, mixture, scenario_called
 
 
 def main() -> int:
-    """1 if a schedule was found that breaks the promise."""
+    """1 if a schedule was found that breaks the promise, 2 if there is no such schedule to be replayed."""
     parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
     parser.add_argument("--minutes", type=float, default=1.0, help="how long to try random schedules")
     parser.add_argument("--seed", type=int, default=0, help="the first mixture's number")
@@ -32,6 +32,9 @@ def main() -> int:
     except PromiseBrokenError as error:
         print(f"BROKEN: {error}")
         return 1
+    except (KeyError, ValueError) as error:
+        print(f"no such schedule: {error}", file=sys.stderr)
+        return 2
     return 0
 
 

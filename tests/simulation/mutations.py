@@ -115,7 +115,7 @@ ARCHIVED_RULE = [
     Mutation(
         "a replay counts as a first message",
         changed(FrameMessage, "may_have_run", RUN_BEFORE, "redelivered or self.attempts > 0"),
-        "a broker's letter is replayed",
+        "a letter of the broker is replayed",
         2,
     ),
     Mutation(
@@ -138,7 +138,7 @@ ARCHIVED_RULE = [
     Mutation(
         "whatever someone else archived is announced",
         changed(steps, "settle", "if not ours and not may_have_run:", "if False:"),
-        "someone else's",
+        "archived by someone else",
     ),
     Mutation(
         "bytes that are archived under another name are taken for archived",
@@ -248,7 +248,7 @@ SAVING = [
     (
         "a second put of the same bytes is saved",
         changed(steps, "upload", "if may_have_run:", "if False:"),
-        ("one name", "a file is replaced", "one name twice, the file changes", "a letter is replayed"),
+        ("a file is replaced", "one name twice, the file vanishes"),
     ),
     (
         "a put that S3 would refuse is saved",
@@ -258,7 +258,7 @@ SAVING = [
     (
         "the VersionId in hand tells whose the bytes are (only the library, which keeps no count, needs to ask)",
         changed(steps, "settle", "if not ours and not may_have_run:", "if not may_have_run:"),
-        ("one name", "one name, md5 filter ignored", "one name twice, md5 filter ignored", "a letter is replayed"),
+        ("one name, md5 filter ignored", "one name twice, md5 filter ignored"),
     ),
 ]
 """What may be left out of the service, and the promise still holds: what it is for, and scenarios that show it."""

@@ -49,8 +49,8 @@ def _scenarios() -> list[Scenario]:
             reasons=ELSEWHERE,
             patiences=clock.BRIEF,
         ),
-        replace(one, name="someone else's", others=(OTHER,), **lagging),
-        replace(one, name="someone else's, md5 filter ignored", others=(OTHER,), **unfiltered),
+        replace(one, name="archived by someone else", others=(OTHER,), **lagging),
+        replace(one, name="archived by someone else, md5 filter ignored", others=(OTHER,), **unfiltered),
         replace(changing, name="a file is rewritten", events=(REWRITTEN,)),
         replace(changing, name="a file is replaced", events=(REPLACED,)),
         replace(changing, name="a file changes and changes back", events=(REPLACED, RESTORED), faults=0),
@@ -72,11 +72,10 @@ def _scenarios() -> list[Scenario]:
             name="one after the other, changes, vanishes",
             events=(REPLACED, VANISHED),
             workers=1,
-            faults=1,
             **gone,
         ),
         replace(one, name="a letter is replayed", patiences=clock.IMPATIENT, replays=1, reasons=SERVERS),
-        replace(one, name="a broker's letter is replayed", delivery_limit=0, replays=1, reasons=KILLERS),
+        replace(one, name="a letter of the broker is replayed", delivery_limit=0, replays=1, reasons=KILLERS),
     ]
 
 

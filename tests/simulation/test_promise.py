@@ -1,5 +1,6 @@
 """The promise is kept, whatever happens, in whatever order; and the simulation can be believed."""
 
+import sys
 from contextlib import suppress
 from dataclasses import replace
 
@@ -8,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.simulation import clock
+from tests.simulation.__main__ import main
 from tests.simulation.bodies import BODIES
 from tests.simulation.choices import choices
 from tests.simulation.explore import explore, replay, walk
@@ -30,7 +32,7 @@ def test_the_promise_is_kept_in_every_order_of_events_and_with_every_fault(scena
 
 
 @given(seed=st.integers(0, 10**6), chances=st.lists(st.floats(0, 1, exclude_max=True), max_size=150))
-@settings(max_examples=250, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=200, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 def test_the_promise_is_kept_in_long_schedules_of_all_sorts(seed: int, chances: list[float]) -> None:
     with quick():
         walk(mixture(seed), iter(chances))
@@ -38,7 +40,7 @@ def test_the_promise_is_kept_in_long_schedules_of_all_sorts(seed: int, chances: 
 
 @pytest.mark.parametrize(
     ("name", "faults"),
-    [("one name", 1), ("one name, lagging replicas", 1), ("someone else's", 2), ("a file vanishes", 0)],
+    [("one name", 1), ("one name, lagging replicas", 1), ("archived by someone else", 2), ("a file vanishes", 0)],
 )
 def test_what_saves_time_hides_no_end(name: str, faults: int) -> None:
     scenario = replace(SCENARIOS[name], faults=faults)
@@ -87,6 +89,18 @@ def test_a_killed_worker_gives_its_message_back_as_redelivered() -> None:
         [process] = world.after("a:has_version!killed").processes
     assert process.hand.redelivered
     assert PATH in process.hand.body
+
+
+def test_a_schedule_is_replayed_by_hand(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    def run(schedule: str) -> int:
+        monkeypatch.setattr(sys, "argv", ["simulation", "--replay", schedule])
+        return main()
+
+    assert run("mixture 7 | ") == 0
+    assert run(f"one name | listener:publish, listener:ack, {', '.join(KILLED_AFTER_THE_POST)}") == 0
+    assert "the promise is kept" in capsys.readouterr().out
+    assert run("one name | a:flies") == 2
+    assert "'a:flies' cannot happen here, but: listener:publish" in capsys.readouterr().err
 
 
 def reasons_of_a_restless_file() -> list[str]:
