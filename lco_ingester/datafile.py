@@ -40,10 +40,13 @@ class PathFile:
         Raises FileMissingError, FileOutsideDataRootsError or FileUnreadableError.
         """
         self._refuse_outside_roots()
+        missing = FileMissingError(frame=self.path, expected="a file of this path", found="none")
         if self.fingerprint() is None:
-            raise FileMissingError(frame=self.path, expected="a file of this path", found="none")
+            raise missing
         try:
             stream = open(self.path, "rb")
+        except (FileNotFoundError, NotADirectoryError) as error:  # it was there a moment ago
+            raise missing from error
         except OSError as error:
             raise _unreadable(self.path, error) from error
         with stream:

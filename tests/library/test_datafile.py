@@ -178,6 +178,17 @@ def test_a_missing_file_is_worth_another_try(path: Path, missing: str) -> None:
     assert isinstance(raised.value, RetryError)
 
 
+def test_a_file_that_vanishes_between_look_and_opening_is_worth_another_try(path: Path) -> None:
+    class Vanishing(PathFile):
+        def fingerprint(self) -> Fingerprint | None:
+            found = super().fingerprint()
+            path.unlink()
+            return found
+
+    with pytest.raises(FileMissingError), Vanishing(str(path)).opened():
+        pass
+
+
 def test_a_link_that_leads_nowhere_is_a_missing_file(tmp_path: Path) -> None:
     (tmp_path / "link.fits").symlink_to(tmp_path / "gone.fits")
     assert PathFile(str(tmp_path / "link.fits")).fingerprint() is None
