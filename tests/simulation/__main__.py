@@ -6,7 +6,7 @@ import time
 from dataclasses import replace
 from itertools import count
 
-from tests.simulation.explore import PromiseBrokenError, chances, explore, replay, walk
+from tests.simulation.explore import Explored, PromiseBrokenError, chances, explore, replay, walk
 from tests.simulation.promise import broken
 from tests.simulation.quick import quick
 from tests.simulation.scenarios import SCENARIOS, mixture, scenario_called
@@ -53,10 +53,14 @@ def _wander(seconds: float, seed: int) -> None:
 
 
 def _search(names: list[str], more_faults: int) -> None:
+    in_all = Explored()
     for name in names:
-        scenario = SCENARIOS[name]
-        faults = scenario.faults + more_faults
-        print(f"{name}, up to {faults} faults: {explore(replace(scenario, faults=faults))}", flush=True)
+        faults = SCENARIOS[name].faults + more_faults
+        explored = explore(replace(SCENARIOS[name], faults=faults))
+        print(f"{name}, faults: {faults}: {explored}", flush=True)
+        for each in ("schedules", "states", "steps", "seconds"):
+            setattr(in_all, each, getattr(in_all, each) + getattr(explored, each))
+    print(f"in all: {in_all}")
 
 
 def _replayed(schedule: str) -> int:

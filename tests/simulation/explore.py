@@ -28,7 +28,10 @@ class PromiseBrokenError(AssertionError):
 
 @dataclass
 class Explored:
-    """How much was tried: different states, steps between them, and whole schedules; and how they ended."""
+    """How much was tried: different states, steps between them, and how they ended.
+
+    `schedules` are all the ways through these states: what they have in common was run once.
+    """
 
     states: int = 0
     steps: int = 0
@@ -38,10 +41,7 @@ class Explored:
     ends: set[Any] = field(default_factory=set)
 
     def __str__(self) -> str:
-        return (
-            f"{self.schedules:,} schedules through {self.states:,} states in {self.seconds:.1f} s"
-            f" ({60 * self.schedules / max(self.seconds, 1e-9):,.0f} a minute)"
-        )
+        return f"{self.schedules:,} schedules = {self.states:,} states, {self.steps:,} steps, {self.seconds:.1f} s"
 
 
 def explore(scenario: Scenario, bodies: Mapping[str, Body] = BODIES, *, saves_time: bool = True) -> Explored:
