@@ -13,7 +13,7 @@ from lco_ingester.frame import path_of
 from lco_ingester.metrics import Metrics
 from lco_ingester.services import Services
 from listener import Listener
-from tests.library.synthetic import rules
+from tests.library.synthetic import checks, rules
 from tests.simulation import clock
 from tests.simulation.doors import App, Archive, Publisher, Store
 from tests.simulation.process import Call, Run
@@ -21,6 +21,7 @@ from tests.simulation.reading import SimulatedFile
 from tests.simulation.world import World
 
 RULES = rules()
+CHECKS = checks()
 
 
 def retry(run: Run, world: World, again: FrameMessage, seconds: int) -> None:
@@ -46,6 +47,7 @@ def worker(run: Run, world: World) -> None:
     around = Surroundings(
         services=lambda: services,
         rules=RULES,
+        checks=CHECKS,
         file_at=lambda path: cast(Any, SimulatedFile(path, run, world.files, world.is_changing, world.look)),
         patiences=world.scenario.patiences,
         retry=lambda again, seconds: retry(run, world, again, seconds),

@@ -168,13 +168,13 @@ ARCHIVED_RULE = [
 FILES = [
     Mutation(
         "nobody looks at the file before the POST",
-        changed(steps, "post", "_refuse_outdated(uploaded, file, services.store, now)", "pass"),
+        changed(steps, "post", "refuse_outdated(uploaded, file, services.store, now)", "pass"),
         "one name twice, the file changes",
         1,
     ),
     Mutation(
         "a file that is gone is posted, whatever stands at its key",
-        changed(steps, "_refuse_outdated", AT_KEY, "return"),
+        changed(steps, "refuse_outdated", AT_KEY, "return"),
         "one after the other, changes, vanishes",
         1,
     ),
