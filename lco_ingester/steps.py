@@ -77,8 +77,10 @@ def read_frame(
         make_dates_usable(header, rules.keys.observation_date, checks.date_from_mjd)
     record = build_record(headers, basename, extension, rules, file.path)
     facts = facts_of(record, rules.keys, file.path)
-    if _fingerprint(file) != before:  # the header may be of other bytes than the md5, and nobody looks again before
-        raise _changed(file.path)  # these are found in the archive and announced
+    if _fingerprint(file) != before:
+        # A site's own reader reads after us: its header may be of other bytes than the md5, and nobody looks again
+        # before these are found in the archive and announced.
+        raise _changed(file.path)
     return Validated(file.path, basename, extension, md5, before, record, facts)
 
 

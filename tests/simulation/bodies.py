@@ -16,12 +16,13 @@ from listener import Listener
 from tests.library.synthetic import checks, rules
 from tests.simulation import clock
 from tests.simulation.doors import App, Archive, Publisher, Store
+from tests.simulation.files import SITES_EXTENSION
 from tests.simulation.process import Call, Run
 from tests.simulation.reading import SimulatedFile
 from tests.simulation.world import World
 
 RULES = rules()
-CHECKS = checks()
+CHECKS = checks(archive_extensions=(".fits", SITES_EXTENSION))
 
 
 def retry(run: Run, world: World, again: FrameMessage, seconds: int) -> None:

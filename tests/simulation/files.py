@@ -21,6 +21,9 @@ class Event(NamedTuple):
     content: str = ""
 
 
+SITES_EXTENSION = ".site"
+"""A site's own type of file (docs/sites.md): its reader reads the file for itself, after our reading for the md5."""
+
 HALF = "half of "
 """Before the name of bytes: only the first half of them."""
 

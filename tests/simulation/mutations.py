@@ -192,7 +192,7 @@ FILES = [
     Mutation(
         "nobody looks at the file after its reading",
         changed(steps, "read_frame", "if _fingerprint(file) != before:", "if False:"),
-        "a file is rewritten",
+        "a file of a site's own type is rewritten",
         1,
     ),
     Mutation(

@@ -8,13 +8,15 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from functools import lru_cache
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, BinaryIO
 from unittest.mock import patch
 
 from ingester_app import dead_letters
 from lco_ingester import file_types, record, steps
 from lco_ingester.exceptions import IngesterError
 from lco_ingester.stream import HashingReader
+from tests.library.synthetic import checks
+from tests.simulation.files import SITES_EXTENSION
 
 DEPTH = 20_000
 """Calls within calls: the search goes down some four for each step of a schedule."""
@@ -31,6 +33,7 @@ def quick() -> Iterator[None]:
     limit, disabled = sys.getrecursionlimit(), logging.root.manager.disable
     with ExitStack() as stack:
         stack.enter_context(patch.object(steps, "headers_of", _headers_of))
+        stack.enter_context(patch.object(steps, "headers_by_hook", _headers_by_hook))
         stack.enter_context(patch.object(steps, "build_record", _build_record))
         stack.enter_context(patch.object(dead_letters, "traceback", SimpleNamespace(format_exception=lambda _: ())))
         sys.setrecursionlimit(DEPTH)
@@ -48,21 +51,24 @@ class _Headers(tuple[Any, ...]):
     content: bytes
 
 
-def _headers_of(reader: HashingReader, extension: str, path: str, checks: Any, metadata: None) -> _Headers:
-    content = b""
-    while piece := reader.read(-1):
-        content += piece
-    headers = _parsed(content, extension, path, checks)
+def _headers_of(reader: HashingReader, extension: str, path: str, asked: Any, metadata: None) -> _Headers | None:
+    if extension == SITES_EXTENSION:
+        return None
+    headers = _parsed(reader.read(-1), extension, path, asked)
     if isinstance(headers, IngesterError):
         raise copy.copy(headers)
     return headers
 
 
+def _headers_by_hook(stream: BinaryIO, extension: str, path: str) -> _Headers | IngesterError:
+    return _parsed(stream.read(), extension, path, checks())
+
+
 @lru_cache
-def _parsed(content: bytes, extension: str, path: str, checks: Any) -> _Headers | IngesterError:
+def _parsed(content: bytes, extension: str, path: str, asked: Any) -> _Headers | IngesterError:
     try:
         reader = HashingReader(io.BytesIO(content), path)
-        headers = _Headers(file_types.headers_of(reader, extension, path, checks) or ())
+        headers = _Headers(file_types.headers_of(reader, extension, path, asked) or ())
     except IngesterError as error:
         return error
     headers.content = content

@@ -4,11 +4,12 @@ import random
 from dataclasses import replace
 
 from tests.simulation import clock
-from tests.simulation.files import HALF, Event
+from tests.simulation.files import HALF, SITES_EXTENSION, Event
 from tests.simulation.scenario import Scenario
 
 PATH = "/data/a-e00.fits"
 SECOND = "/data/b-e00.fits"
+SITES_OWN = f"/data/a-e00{SITES_EXTENSION}"
 ELSEWHERE = frozenset(("ARCHIVED_UNDER_ANOTHER_NAME",))
 SERVERS = frozenset(("STORE_UNAVAILABLE", "ARCHIVE_UNAVAILABLE", "ARCHIVE_FAILED", "BROKER_UNAVAILABLE"))
 GONE = frozenset(("FILE_MISSING", "SUPERSEDED"))
@@ -52,6 +53,13 @@ def _scenarios() -> list[Scenario]:
         replace(one, name="archived by someone else", others=(OTHER,), **lagging),
         replace(one, name="archived by someone else, md5 filter ignored", others=(OTHER,), **unfiltered),
         replace(changing, name="a file is rewritten", events=(REWRITTEN,)),
+        replace(
+            changing,
+            name="a file of a site's own type is rewritten",
+            names=(SITES_OWN,),
+            files={SITES_OWN: "first"},
+            events=(Event("rewritten", SITES_OWN, "second"),),
+        ),
         replace(changing, name="a file is replaced", events=(REPLACED,)),
         replace(changing, name="a file changes and changes back", events=(REPLACED, RESTORED), faults=0),
         replace(changing, name="a file is rewritten twice", events=(REWRITTEN, REWRITTEN_BACK), faults=0),
