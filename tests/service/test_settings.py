@@ -20,5 +20,5 @@ def test_a_queue_that_celerys_delays_would_take_for_another_is_refused(
     clean_environment: None, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     monkeypatch.setenv("INGEST_QUEUE", name)
-    with pytest.raises(SettingsError, match="INGEST_QUEUE: .*must not end in .ingest"):
+    with pytest.raises(SettingsError, match=r"INGEST_QUEUE: .*must not end in \.ingest"):
         load_settings(ServiceSettings)
