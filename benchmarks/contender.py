@@ -28,7 +28,7 @@ LCO = Contender("lco-ingester 2.1.15", "lco")
 OCS = Contender("ocs-ingester 3.2.0", "ocs")
 
 
-class Failed(Exception):
+class FailedError(Exception):
     """A contender could not do its job; the text is its own error."""
 
 
@@ -41,7 +41,7 @@ class Runner:
     def ingest(self, path: Path, count: int) -> dict[str, Any]:
         """Have a file ingested `count` times: `cpu_ms` and `wall_ms` a file, `peak_kib` of the process so far.
 
-        Raises Failed.
+        Raises FailedError.
         """
         assert self._process.stdin is not None
         assert self._process.stdout is not None
@@ -51,10 +51,10 @@ class Runner:
         except BrokenPipeError:
             line = ""
         if not line:
-            raise Failed(f"its process ended with {self._process.wait()}")
+            raise FailedError(f"its process ended with {self._process.wait()}")
         answer: dict[str, Any] = json.loads(line)
         if "error" in answer:
-            raise Failed(str(answer["error"]))
+            raise FailedError(str(answer["error"]))
         return answer
 
 

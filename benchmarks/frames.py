@@ -1,4 +1,4 @@
-"""Frames of a given size with the header of a real one: 834 cards, 302 of them keywords, the rest HISTORY; and a WCS."""
+"""Frames of a given size with the header of a real one: 834 cards, 302 of them keywords, the rest HISTORY; a WCS."""
 
 import json
 from dataclasses import dataclass

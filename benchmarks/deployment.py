@@ -1,0 +1,117 @@
+"""A service that runs: listener and worker of a contender, with exchanges and queues of its own."""
+
+import subprocess
+import time
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from kombu import Connection, Exchange
+
+from benchmarks.environments import CACHE, ROOT, python_of
+from benchmarks.neighbours import Neighbours
+
+START_SECONDS = 60.0
+WORKER = ("-m", "celery", "-A", "{app}", "worker", "--without-gossip", "--without-mingle", "-l", "INFO")
+
+
+@dataclass(frozen=True)
+class Service:
+    """A contender's service: whose environment, where its programs lie, and what they are called."""
+
+    name: str
+    runner: str
+    directory: Path
+    app: str
+    listener: str
+    variables: Mapping[str, str] = field(default_factory=dict)
+
+
+OURS = Service("ours", "ours", ROOT, "tasks", "listener.py")
+LCO = Service("lco-ingester 2.1.15", "lco", ROOT / "benchmarks" / "contenders", "lco_service", "lco_service.py")
+
+
+@dataclass
+class Deployment:
+    """Its process ids by role, and how to hand it names."""
+
+    broker: str
+    names: dict[str, str]
+    pids: dict[str, int]
+
+    @property
+    def processed(self) -> Exchange:
+        """Where it announces what it has archived."""
+        return Exchange(self.names["PROCESSED_EXCHANGE_NAME"], type="fanout", durable=True)
+
+    def publish(self, paths: list[Path]) -> None:
+        """Publish names on its FITS exchange, persistent ones."""
+        exchange = Exchange(self.names["CRAWLER_EXCHANGE_NAME"], type="fanout", durable=True)
+        with Connection(self.broker) as connection:
+            producer = connection.Producer(exchange=exchange, auto_declare=True)
+            for path in paths:
+                producer.publish({"path": str(path)}, routing_key="")
+
+
+@contextmanager
+def deployed(service: Service, workers: int, broker: str, neighbours: Neighbours) -> Iterator[Deployment]:
+    """The service with `workers` worker processes, ready; it ends with the block, and its queues go with it."""
+    mark = uuid.uuid4().hex[:8]
+    names = {
+        "CRAWLER_EXCHANGE_NAME": f"fits_files_{mark}",
+        "FITS_QUEUE": f"archive_ingest_{mark}",
+        "PROCESSED_EXCHANGE_NAME": f"archived_fits_{mark}",
+        "INGEST_QUEUE": f"ingest_{mark}",
+        "DEAD_LETTER_QUEUE": f"dead_letters_{mark}",
+    }
+    environment = neighbours.environment(
+        POSTPROCESS_FILES="True", FITS_BROKER=broker, BROKER_URL=broker, **names, **service.variables
+    )
+    python = str(python_of(service.runner))
+    worker = [word.format(app=service.app) for word in WORKER]
+    commands = {
+        "listener": [python, service.listener],
+        "worker": [python, *worker, "-Q", names["INGEST_QUEUE"], "-c", str(workers), "-n", f"{mark}@%h"],
+    }
+    ready = {"listener": "listening on queue", "worker": " ready."}
+    processes: dict[str, subprocess.Popen[bytes]] = {}
+    try:
+        for role, command in commands.items():
+            log = CACHE / "logs" / f"{mark}-{role}.log"
+            log.parent.mkdir(parents=True, exist_ok=True)
+            with log.open("wb") as output:
+                processes[role] = subprocess.Popen(
+                    command, cwd=service.directory, env=environment, stdout=output, stderr=output
+                )
+            _wait_for(ready[role], log, processes[role])
+        yield Deployment(broker, names, {role: process.pid for role, process in processes.items()})
+    finally:
+        for process in processes.values():
+            _end(process)
+        _forget(broker, names)
+
+
+def _wait_for(text: str, log: Path, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while text not in log.read_text(errors="replace"):
+        if time.monotonic() > deadline or process.poll() is not None:
+            raise RuntimeError(f"{log.name} never said {text!r}:\n{log.read_text(errors='replace')[-2000:]}")
+        time.sleep(0.05)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(20)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def _forget(broker: str, names: Mapping[str, str]) -> None:
+    with Connection(broker) as connection:
+        for name in ("FITS_QUEUE", "INGEST_QUEUE", "DEAD_LETTER_QUEUE"):
+            with connection.channel() as channel:
+                channel.queue_delete(names[name])

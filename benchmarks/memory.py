@@ -1,0 +1,71 @@
+"""The memory that a process needs at its peak, for a small file, a large one, and one that goes in parts."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from benchmarks.contender import LCO, OCS, OURS, Contender, FailedError, running
+from benchmarks.environments import CACHE
+from benchmarks.frames import BLOCK, exposure, full_header
+from benchmarks.neighbours import Neighbours
+
+Row = dict[str, Any]
+
+SMALL, LARGE, IN_PARTS = 4_000_000, 4_000_000_000, 6_000_000_000  # bytes; a single put takes no more than 5 GiB
+QUICK_LARGE = 400_000_000
+WIDTH = 25_000  # pixels of a row
+# The predecessors hold a file whole, and more than once; they are only let in where that fits.
+TIMES_IN_MEMORY = 3
+
+
+def measure_memory(neighbours: Neighbours, quick: bool) -> list[Row]:
+    """A row for each file and contender: the peak of a fresh process that ingests this one file, in MiB."""
+    rows = []
+    for size in (SMALL, QUICK_LARGE if quick else LARGE):
+        path = _sparse_frame(CACHE / "frames", size)
+        rows += [_row(contender, path, size, neighbours) for contender in (OURS, LCO, OCS)]
+    if not quick:
+        rows.append(_row(OURS, _sparse_frame(CACHE / "frames", IN_PARTS), IN_PARTS, neighbours))
+    return rows
+
+
+def _row(contender: Contender, path: Path, size: int, neighbours: Neighbours) -> Row:
+    row: Row = {"contender": contender.name, "file_mb": size / 1e6}
+    if contender is not OURS and _available() < TIMES_IN_MEMORY * size:
+        row["left_out"] = f"{_available() / 1e9:.1f} GB of memory are free, it may want {TIMES_IN_MEMORY} times the file"
+    else:
+        row |= _measured(contender, path, neighbours)
+    print(f"  {row}", file=sys.stderr)
+    return row
+
+
+def _measured(contender: Contender, path: Path, neighbours: Neighbours) -> Row:
+    with running(contender, neighbours.environment()) as runner:
+        try:
+            answer = runner.ingest(path, 1)
+        except FailedError as error:
+            return {"left_out": f"it failed: {error}"}
+    return {"peak_mib": round(answer["peak_kib"] / 1024, 1), "seconds": round(answer["wall_ms"] / 1000, 2)}
+
+
+def _available() -> int:
+    """Bytes of memory that a new process may have (proc(5), MemAvailable)."""
+    with open("/proc/meminfo") as lines:
+        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
+
+
+def _sparse_frame(directory: Path, size: int) -> Path:
+    """A whole FITS file whose pixels are all zero, and take no room on the disk."""
+    rows = size // (4 * WIDTH)
+    path = directory / f"{exposure(5000 + size // 1_000_000).name('e91')}.fits"
+    if path.exists():
+        return path
+    directory.mkdir(parents=True, exist_ok=True)
+    header = full_header(1, 1000)
+    for keyword, value in (("NAXIS2", rows), ("NAXIS1", WIDTH), ("NAXIS", 2), ("BITPIX", -32), ("SIMPLE", True)):
+        header.insert(0, (keyword, value))
+    text = header.tostring(sep="", padding=True).encode("ascii")
+    with path.open("wb") as file:
+        file.write(text)
+        file.truncate(len(text) + -(-rows * WIDTH * 4 // BLOCK) * BLOCK)
+    return path
