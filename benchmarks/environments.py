@@ -55,6 +55,7 @@ def versions_of(contender: str, *packages: str) -> dict[str, str]:
 
 def _fingerprint(what: list[str]) -> str:
     digest = hashlib.sha256(" ".join([sys.version, *what]).encode())
-    for path in [ROOT / "pyproject.toml", *(Path(word) for word in what if word.endswith(".txt"))]:
+    files = [Path(word) for word in what if word.endswith(".txt")]
+    for path in [*files, ROOT / "pyproject.toml"] if "-e" in what else files:
         digest.update(path.read_bytes())
     return digest.hexdigest()

@@ -10,7 +10,10 @@ from typing import Any
 
 from benchmarks.environments import ROOT, versions_of
 
-PACKAGES = ("astropy", "boto3", "botocore", "celery", "kombu", "lco-ingester", "numpy", "ocs-archive", "ocs-ingester", "requests")  # fmt: skip
+PACKAGES = (
+    "astropy", "boto3", "botocore", "celery", "kombu", "lco-ingester", "numpy", "ocs-archive", "ocs-ingester",
+    "requests",
+)  # fmt: skip
 
 
 def describe(quick: bool, note: str) -> dict[str, Any]:

@@ -15,24 +15,26 @@ SMALL, LARGE, IN_PARTS = 4_000_000, 4_000_000_000, 6_000_000_000  # bytes; a sin
 QUICK_LARGE = 400_000_000
 WIDTH = 25_000  # pixels of a row
 # The predecessors hold a file whole, and more than once; they are only let in where that fits.
-TIMES_IN_MEMORY = 3
+TIMES_IN_MEMORY = 2
 
 
-def measure_memory(neighbours: Neighbours, quick: bool) -> list[Row]:
+def measure_memory(neighbours: Neighbours, variants: list[Contender], quick: bool) -> list[Row]:
     """A row for each file and contender: the peak of a fresh process that ingests this one file, in MiB."""
-    rows = []
+    rows, ours = [], (OURS, *variants)
     for size in (SMALL, QUICK_LARGE if quick else LARGE):
         path = _sparse_frame(CACHE / "frames", size)
-        rows += [_row(contender, path, size, neighbours) for contender in (OURS, LCO, OCS)]
+        rows += [_row(contender, path, size, neighbours) for contender in (*ours, LCO, OCS)]
     if not quick:
-        rows.append(_row(OURS, _sparse_frame(CACHE / "frames", IN_PARTS), IN_PARTS, neighbours))
+        path = _sparse_frame(CACHE / "frames", IN_PARTS)
+        rows += [_row(contender, path, IN_PARTS, neighbours) for contender in ours]
     return rows
 
 
 def _row(contender: Contender, path: Path, size: int, neighbours: Neighbours) -> Row:
     row: Row = {"contender": contender.name, "file_mb": size / 1e6}
-    if contender is not OURS and _available() < TIMES_IN_MEMORY * size:
-        row["left_out"] = f"{_available() / 1e9:.1f} GB of memory are free, it may want {TIMES_IN_MEMORY} times the file"
+    if contender.runner != OURS.runner and _available() < TIMES_IN_MEMORY * size:
+        free = f"{_available() / 1e9:.1f} GB"
+        row["left_out"] = f"{free} of memory are free, and it may want {TIMES_IN_MEMORY} times the file"
     else:
         row |= _measured(contender, path, neighbours)
     print(f"  {row}", file=sys.stderr)

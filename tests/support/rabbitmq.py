@@ -51,6 +51,11 @@ class RabbitNode:
             "ERL_EPMD_PORT": str(free_port()),  # a name server of its own, which ends with it
         }
 
+    @property
+    def pid(self) -> int | None:
+        """Its process id; None while it does not run."""
+        return self._process.pid if self._process is not None else None
+
     def start(self) -> None:
         """Start the node and wait until it takes connections."""
         with self._log.open("ab") as log:

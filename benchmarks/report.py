@@ -1,0 +1,131 @@
+"""Writes what was measured: results.json, a CSV file a table, results.md and the plot."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from benchmarks.model import model_page
+from benchmarks.plot import draw
+from benchmarks.tables import as_csv, markdown, medians, pivot
+
+Results = dict[str, dict[str, Any]]
+
+RUN = ("contender", "frame", "workers")
+INTRODUCTION = """# Performance
+
+Written by `python -m benchmarks`, which [benchmarks/README.md](../../benchmarks/README.md) explains. All contenders ran
+side by side against the same null S3 and null Archive API; ratios are of one run, numbers are medians.
+
+![CPU a file, files a second and memory](results.svg)
+"""
+
+
+def load(directory: Path) -> Results:
+    """What was measured before; a section that is not measured anew stays."""
+    path = directory / "results.json"
+    return json.loads(path.read_text()) if path.exists() else {}
+
+
+def write(results: Results, directory: Path) -> None:
+    """All files of a report."""
+    directory.mkdir(parents=True, exist_ok=True)
+    (directory / "results.json").write_text(json.dumps(results, indent=1) + "\n")
+    for name, rows in _tables(results).items():
+        (directory / f"{name}.csv").write_text(as_csv(rows))
+    (directory / "results.md").write_text(page(results))
+    if "service" in results:
+        (directory / "model.md").write_text(model_page(results["service"]))
+    draw(results, directory / "results.svg")
+
+
+def page(results: Results) -> str:
+    """results.md."""
+    parts = [INTRODUCTION]
+    if "library" in results:
+        parts += _library(results["library"])
+    if "service" in results:
+        parts += _service(results["service"])
+    if "memory" in results:
+        parts += ["## Memory\n", _circumstances(results["memory"]["machine"]), _memory(results["memory"]["rows"])]
+    return "\n".join(parts)
+
+
+def _tables(results: Results) -> dict[str, list[Mapping[str, Any]]]:
+    found = {}
+    for section, content in results.items():
+        for name, rows in content.items():
+            if isinstance(rows, list) and rows:
+                found[section if name == "rows" else name] = rows
+    return found
+
+
+def _library(section: Mapping[str, Any]) -> list[str]:
+    rows = section["rows"]
+    return [
+        "## Library\n",
+        _circumstances(section["machine"]),
+        "CPU milliseconds a file, user and system, of the client process alone:\n",
+        markdown(pivot(rows, "frame", "contender", "cpu_ms")),
+        "The same as a multiple of the floor (md5, one GET, one put, one POST on warm connections, nothing of FITS):\n",
+        markdown(pivot(rows, "frame", "contender", "of_floor")),
+        "How many times more lco-ingester 2.1.15 takes:\n",
+        markdown(pivot(rows, "frame", "contender", "lco_over_it")),
+        "What each piece of ours costs, in CPU milliseconds a file (with a clock around each piece, so a little more "
+        "in all; each piece without the pieces inside it):\n",
+        markdown(section["pieces"]),
+    ]
+
+
+def _service(section: Mapping[str, Any]) -> list[str]:
+    runs = medians(section["rows"], RUN)
+    used = {name: name for name in runs[0] if name.endswith(" ms")}
+    shown = {name: name for name in RUN} | {"files_per_s": "files/s", "busy_cores": "cores busy"} | used
+    cores = section["machine"]["cores"]
+    return [
+        "## Service\n",
+        _circumstances(section["machine"]),
+        "Through RabbitMQ, announcements on, from the first name's publishing to the last frame's announcement. "
+        "`… ms` is the CPU that each process used for a file; worker and listener include their children:\n",
+        markdown(runs, shown),
+        _full(runs, cores),
+        "\nFrom publishing one name to hearing its frame announced, on an idle system with 2 workers:\n",
+        markdown(section["latency"]),
+        "What this means for more workers: [the model](model.md).\n",
+    ]
+
+
+def _full(runs: list[dict[str, Any]], cores: int) -> str:
+    """Which resource is full where more workers bring no more files."""
+    ours = [run for run in runs if run["contender"] == "ours" and run["frame"].startswith("100 KB")]
+    best = max(ours, key=lambda run: run["files_per_s"])
+    shares = {name.removesuffix(" ms"): value for name, value in best.items() if name.endswith(" ms")}
+    total = sum(shares.values())
+    parts = ", ".join(f"{n} {v / total:.0%}" for n, v in sorted(shares.items(), key=lambda item: -item[1]))
+    full = best["busy_cores"] >= 0.9 * cores
+    verdict = f"the machine's {cores} cores are full" if full else "the cores are not full: what is full lies elsewhere"
+    return (
+        f"Ours is fastest with {best['workers']} workers, {best['files_per_s']:.0f} files/s, and there "
+        f"{best['busy_cores']:.2f} of {cores} cores are busy: {verdict}. CPU by process: {parts}.\n"
+    )
+
+
+def _memory(rows: list[dict[str, Any]]) -> str:
+    return "Peak resident memory (VmHWM) of a fresh process that ingests one file, in MiB:\n\n" + markdown(rows)
+
+
+def _circumstances(machine: Mapping[str, Any]) -> str:
+    versions = "; ".join(
+        f"{who}: " + ", ".join(f"{n} {v}" for n, v in has.items()) for who, has in machine["versions"].items()
+    )
+    warning = ""
+    if machine["load_before"] > 0.5 or machine["quick"] or machine["note"]:
+        why = [machine["note"]] if machine["note"] else []
+        why += ["a quick run"] if machine["quick"] else []
+        why += [f"the load average before it was {machine['load_before']:.1f}"] if machine["load_before"] > 0.5 else []
+        warning = f"**Preliminary: {'; '.join(why)}.** "
+    return (
+        f"{warning}{machine['date']}, commit {machine['commit']}, {machine['cores']} cores ({machine['processor']}), "
+        f"{machine['memory_gb']} GB, {machine['system']}, Python {machine['python']}, RabbitMQ {machine['rabbitmq']}. "
+        f"{versions}.\n"
+    )

@@ -1,0 +1,126 @@
+"""Medians, tables, the model and the frames of the benchmarks."""
+
+import os
+from pathlib import Path
+
+import pytest
+from astropy.io import fits
+
+from benchmarks import model, report
+from benchmarks.frames import KINDS, make_frame
+from benchmarks.measure import median, percentile, spread
+from benchmarks.processes import Meter
+from benchmarks.tables import as_csv, markdown, medians, pivot
+from benchmarks.variants import parsed
+
+SMALL = [kind for kind in KINDS if kind.size == "100 KB"]
+MACHINE = {
+    "date": "2026-11-24 00:00 UTC", "commit": "abc", "cores": 2, "processor": "a processor", "memory_gb": 25.0,
+    "system": "Linux", "python": "3.11", "rabbitmq": "3.10", "versions": {"ours": {"astropy": "8"}},
+    "load_before": 0.0, "quick": False, "note": "",
+}  # fmt: skip
+
+
+def run(contender: str, workers: int, files_per_s: float, busy: float = 1.9) -> dict[str, object]:
+    return {
+        "contender": contender, "frame": "100 KB .fits", "workers": workers, "frames": 100,
+        "seconds": 100 / files_per_s, "files_per_s": files_per_s, "busy_cores": busy, "listener ms": 1.0, "worker ms": 8.0, "RabbitMQ ms": 2.0,
+    }  # fmt: skip
+
+
+def test_a_median_is_not_moved_by_an_outlier() -> None:
+    assert median([3, 1, 1000]) == 3
+    assert median([1, 2, 3, 1000]) == 2.5
+    assert spread([9, 10, 11, 1000]) == 1.0
+    with pytest.raises(ValueError, match="no values"):
+        median([])
+
+
+def test_a_percentile_is_one_of_the_values() -> None:
+    assert [percentile(range(1, 101), percent) for percent in (0, 50, 95, 100)] == [1, 50, 95, 100]
+    assert percentile([7.0], 95) == 7.0
+
+
+def test_rounds_of_one_run_become_their_median() -> None:
+    rows = [run("ours", 2, speed) for speed in (90.0, 100.0, 30.0)] + [run("lco", 2, 15.0)]
+    found = medians(rows, ("contender", "frame", "workers"))
+    assert [(row["contender"], row["files_per_s"]) for row in found] == [("ours", 90.0), ("lco", 15.0)]
+
+
+def test_a_table_has_a_cell_for_each_value_and_an_empty_one_where_none_was_measured() -> None:
+    rows = pivot(
+        [
+            {"frame": "small", "contender": "floor", "cpu_ms": 2.25},
+            {"frame": "small", "contender": "ours", "cpu_ms": 12.34},
+            {"frame": "large", "contender": "floor", "cpu_ms": 123.4},
+        ],
+        "frame", "contender", "cpu_ms",
+    )  # fmt: skip
+    assert markdown(rows).splitlines() == [
+        "| frame | floor | ours |",
+        "| --- | ---: | ---: |",
+        "| small | 2.25 | 12.3 |",
+        "| large | 123 |  |",
+    ]
+    assert as_csv(rows).splitlines() == ["frame,floor,ours", "small,2.25,12.34", "large,123.4,"]
+
+
+def test_the_page_says_which_resource_is_full_and_what_makes_it_preliminary() -> None:
+    section = {"machine": MACHINE, "rows": [run("ours", 1, 60.0, 1.2), run("ours", 2, 90.0)], "latency": []}
+    text = report.page({"service": section})
+    assert "fastest with 2 workers, 90 files/s" in text
+    assert "the machine's 2 cores are full" in text
+    assert "Preliminary" not in text
+    loaded = {**MACHINE, "load_before": 3.0}
+    assert "**Preliminary: the load average before it was 3.0.**" in report.page(
+        {"service": {**section, "machine": loaded}}
+    )
+
+
+def test_the_model_grows_with_the_workers_until_a_shared_part_is_full() -> None:
+    measured = model.of_runs({"rows": [run("ours", 1, 60.0), run("ours", 2, 90.0)]}, "ours")
+    assert measured.one_worker == 60.0
+    one, ten, hundred = model.rows(measured)
+    assert ten["files/s on real ones"] == pytest.approx(10 * one["files/s on real ones"])
+    assert hundred["files/s on real ones"] == min(model.limits(measured).values())
+    assert (one["limit"], hundred["limit"]) == ("the workers' waiting", "Archive API")
+    # 11 ms of CPU a frame: 1e6 frames take 3.06 hours of a core
+    assert one["USD of cores for a million"] == pytest.approx(11_000 / 3600 * model.CORE_PRICE.value)
+    assert all(assumption.source for assumption in model.ASSUMPTIONS)
+
+
+@pytest.mark.parametrize("kind", SMALL, ids=lambda kind: kind.label)
+def test_a_frame_has_the_size_and_the_header_of_a_real_one(tmp_path: Path, kind) -> None:
+    path = make_frame(tmp_path, kind)
+    assert path.stat().st_size == pytest.approx(kind.bytes, rel=0.05)
+    with fits.open(path, disable_image_compression=not kind.packed, checksum=False) as hdus:
+        header = hdus[-1].header
+        assert len(header) == pytest.approx(834, abs=30)  # in a packed one the table's keywords come and go
+        assert len(set(header) - {"HISTORY", "COMMENT", ""}) == pytest.approx(302, abs=3)
+        assert header["CTYPE1"] == "RA---TAN-SIP"
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("kind", [kind for kind in SMALL if kind.summed], ids=lambda kind: kind.label)
+def test_the_checksums_of_a_frame_are_right(tmp_path: Path, kind) -> None:
+    with fits.open(make_frame(tmp_path, kind), disable_image_compression=True, checksum=True) as hdus:
+        assert all({"CHECKSUM", "DATASUM"} <= set(hdu.header) for hdu in hdus)
+        assert all(hdu.data is None or len(hdu.data) > 0 for hdu in hdus)  # which is when astropy compares them
+
+
+def test_a_variant_of_settings_that_do_not_exist_is_refused() -> None:
+    assert parsed("small bucket:BUCKET=b,API_TIMEOUT=11").variables == {"BUCKET": "b", "API_TIMEOUT": "11"}
+    with pytest.raises(ValueError, match="no such setting: VALIDASHUN"):
+        parsed("strict:VALIDASHUN=strict")
+    with pytest.raises(ValueError, match="NAME:VARIABLE=VALUE"):
+        parsed("strict")
+
+
+def test_a_meter_sees_the_work_of_a_process() -> None:
+    meter = Meter({"this": os.getpid(), "gone": 2**22 - 1})
+    while meter.used()["harness"] < 0.05:
+        pass
+    used = meter.used()
+    assert 0 < used["this"] <= used["harness"] + 0.02
+    assert used["gone"] == 0
+    assert 0 <= meter.busy_cores() <= (os.cpu_count() or 1) + 0.5
