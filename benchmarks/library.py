@@ -59,7 +59,8 @@ def _interleaved(kind: Kind, runners: Mapping[str, Runner], quick: bool) -> dict
 
 
 def _rows(kind: Kind, answers: dict[str, list[Row]]) -> list[Row]:
-    floor, lco = _cpu(answers[FLOOR.name]), _cpu(answers[LCO.name])
+    """Ratios are taken round by round, for two contenders of one round have met the same noise."""
+    floor, lco = answers[FLOOR.name], answers[LCO.name]
     return [
         {
             "size": kind.size,
@@ -68,8 +69,8 @@ def _rows(kind: Kind, answers: dict[str, list[Row]]) -> list[Row]:
             "cpu_ms": round(_cpu(rounds), 3),
             "cpu_ms_spread": round(spread([each["cpu_ms"] for each in rounds]), 3),
             "wall_ms": round(median([each["wall_ms"] for each in rounds]), 3),
-            "of_floor": round(_cpu(rounds) / floor, 3),
-            "lco_over_it": round(lco / _cpu(rounds), 2),
+            "of_floor": round(_ratio(rounds, floor), 3),
+            "lco_over_it": round(_ratio(lco, rounds), 2),
         }
         for name, rounds in answers.items()
     ]
@@ -82,6 +83,10 @@ def _pieces_row(name: str, kind: Kind, runner: Runner, quick: bool) -> Row:
     rounds = [runner.ingest(path, files)["pieces"] for _ in range(3 if quick else 7)]
     pieces = {piece: round(median([each.get(piece, 0.0) for each in rounds]), 3) for piece in rounds[0]}
     return {"contender": name, "frame": kind.label, **dict(sorted(pieces.items(), key=lambda item: -item[1]))}
+
+
+def _ratio(rounds: list[Row], others: list[Row]) -> float:
+    return median([one["cpu_ms"] / other["cpu_ms"] for one, other in zip(rounds, others, strict=True)])
 
 
 def _cpu(rounds: list[Row]) -> float:

@@ -44,8 +44,8 @@ ASSUMPTIONS = (S3_WAIT, API_GET, API_POST, API_PROCESSES, PUT_PRICE, CORE_PRICE,
 _INTRODUCTION = """# A model of more workers
 
 Written by `python -m benchmarks` from [the measured service](results.md#service), for frames of 100 KB. It is
-arithmetic, not a measurement: files a second are workers divided by the seconds that one is busy with a frame, up to what the first
-shared part can take; the cost is that of the CPU seconds of worker, listener and broker, and of the puts.
+arithmetic, not a measurement: files a second are workers divided by the seconds that one is busy with a frame, up to
+what the first shared part can take; the cost is of the CPU seconds of worker, listener and broker, and of the puts.
 """
 _NOTES = """## Assumed
 

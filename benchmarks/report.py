@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from benchmarks.goals import goals
 from benchmarks.model import model_page
 from benchmarks.plot import draw
 from benchmarks.tables import as_csv, markdown, medians, pivot
@@ -42,6 +43,8 @@ def write(results: Results, directory: Path) -> None:
 def page(results: Results) -> str:
     """results.md."""
     parts = [INTRODUCTION]
+    if found := goals(results):
+        parts.append(markdown(found))
     if "library" in results:
         parts += _library(results["library"])
     if "service" in results:
@@ -104,9 +107,11 @@ def _full(runs: list[dict[str, Any]], cores: int) -> str:
     parts = ", ".join(f"{n} {v / total:.0%}" for n, v in sorted(shares.items(), key=lambda item: -item[1]))
     full = best["busy_cores"] >= 0.9 * cores
     verdict = f"the machine's {cores} cores are full" if full else "the cores are not full: what is full lies elsewhere"
+    own = total / 1000 * best["files_per_s"]
     return (
         f"Ours is fastest with {best['workers']} workers, {best['files_per_s']:.0f} files/s, and there "
-        f"{best['busy_cores']:.2f} of {cores} cores are busy: {verdict}. CPU by process: {parts}.\n"
+        f"{best['busy_cores']:.2f} of {cores} cores are busy, {own:.2f} of them with this: {verdict}. "
+        f"CPU by process: {parts}.\n"
     )
 
 

@@ -8,6 +8,7 @@ from astropy.io import fits
 
 from benchmarks import model, report
 from benchmarks.frames import KINDS, make_frame
+from benchmarks.goals import goals
 from benchmarks.measure import median, percentile, spread
 from benchmarks.processes import Meter
 from benchmarks.tables import as_csv, markdown, medians, pivot
@@ -24,7 +25,8 @@ MACHINE = {
 def run(contender: str, workers: int, files_per_s: float, busy: float = 1.9) -> dict[str, object]:
     return {
         "contender": contender, "frame": "100 KB .fits", "workers": workers, "frames": 100,
-        "seconds": 100 / files_per_s, "files_per_s": files_per_s, "busy_cores": busy, "listener ms": 1.0, "worker ms": 8.0, "RabbitMQ ms": 2.0,
+        "seconds": 100 / files_per_s, "files_per_s": files_per_s, "busy_cores": busy,
+        "listener ms": 1.0, "worker ms": 8.0, "RabbitMQ ms": 2.0,
     }  # fmt: skip
 
 
@@ -75,6 +77,23 @@ def test_the_page_says_which_resource_is_full_and_what_makes_it_preliminary() ->
     assert "**Preliminary: the load average before it was 3.0.**" in report.page(
         {"service": {**section, "machine": loaded}}
     )
+
+
+def test_a_goal_is_kept_or_not() -> None:
+    library = [
+        {"frame": "100 KB .fits", "contender": "ours", "lco_over_it": 6.1, "of_floor": 2.0},
+        {"frame": "34 MB .fits", "contender": "ours", "lco_over_it": 1.5, "of_floor": 1.2},
+    ]
+    memory = [
+        {"contender": "ours", "file_mb": 4.0, "peak_mib": 100.0},
+        {"contender": "ours", "file_mb": 4000.0, "peak_mib": 158.0},
+        {"contender": "lco-ingester 2.1.15", "file_mb": 4000.0, "left_out": "no memory"},
+    ]
+    service = {"rows": [run("ours", 2, 90.0), run("lco-ingester 2.1.15", 2, 15.0)], "latency": []}
+    found = goals({"library": {"rows": library}, "memory": {"rows": memory}, "service": service})
+    assert [(row["measured"], row["kept"]) for row in found] == [
+        (6.1, "yes"), (1.2, "**no**"), (6.0, "yes"), (58.0, "**no**")
+    ]  # fmt: skip
 
 
 def test_the_model_grows_with_the_workers_until_a_shared_part_is_full() -> None:

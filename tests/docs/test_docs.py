@@ -13,6 +13,7 @@ from pathlib import Path
 import click
 import pytest
 
+from benchmarks import __main__ as benchmarks
 from ingester_app.cli import main as ingester
 from ingester_app.demo import serve
 from ingester_app.settings import ServiceSettings
@@ -22,7 +23,9 @@ from tests.conftest import neighbours_environment
 from tests.support.servers import running_archive, running_s3
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = {path: path.read_text() for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")]}
+PAGES = {
+    path: path.read_text() for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("benchmarks/*.md")]
+}
 README = PAGES[ROOT / "README.md"]
 CODE = {
     path: path.read_text()
@@ -80,6 +83,7 @@ def options_of(parser: argparse.ArgumentParser) -> set[str]:
 
 
 INGESTER = options(ingester)
+PARSERS = {"ingester_app.demo.serve": serve._parser(), "benchmarks": benchmarks._parser()}
 OPTIONS = {"lco_ingest_frame": options_of(lco_ingest_frame()), **INGESTER}
 
 
@@ -209,8 +213,8 @@ def known_program(words: list[str]) -> None:
                 known_variable(assignment)
         case ["python", "-m", module, *arguments]:
             assert importlib.util.find_spec(module) is not None
-            if module == "ingester_app.demo.serve":
-                known_options(arguments, options_of(serve._parser()))
+            if module in PARSERS:
+                known_options(arguments, options_of(PARSERS[module]))
         case ["python", script, *_]:
             assert (ROOT / script).exists()
         case ["lco_ingest_frame", *arguments]:
