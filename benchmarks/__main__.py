@@ -50,6 +50,7 @@ def _measure(part: str, arguments: argparse.Namespace) -> dict[str, object]:
             with _broker(arguments.broker) as (url, pid):
                 section["latency"] = service.measure_latency(url, null, arguments.quick)
                 section["rows"] = service.measure_service(url, pid, null, arguments.quick)
+            service.forget_names()
     return section
 
 

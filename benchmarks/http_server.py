@@ -18,13 +18,14 @@ REASONS = {200: "OK", 201: "Created", 204: "No Content", 400: "Bad Request", 404
 
 @dataclass
 class Request:
-    """One request. `body` may be left unread: the server reads on to the next request by itself."""
+    """One request. `body` is what it carries, `framed` the same as it comes; what is left of it the server skips."""
 
     method: str
     path: str
     query: dict[str, str]
     headers: dict[str, str]
-    body: io.RawIOBase | io.BufferedReader
+    body: io.RawIOBase
+    framed: io.RawIOBase
 
 
 @dataclass
@@ -91,14 +92,10 @@ class Chunked(io.RawIOBase):
         return self._left > 0
 
 
-def _body(stream: io.BufferedReader, headers: dict[str, str]) -> io.RawIOBase | io.BufferedReader:
+def _framed(stream: io.BufferedReader, headers: dict[str, str]) -> io.RawIOBase:
     if "chunked" in headers.get("transfer-encoding", ""):
-        body: io.RawIOBase | io.BufferedReader = Chunked(stream)
-    else:
-        body = Counted(stream, int(headers.get("content-length", 0)))
-    if "aws-chunked" in headers.get("content-encoding", ""):
-        return Chunked(io.BufferedReader(body, BUFFER))
-    return body
+        return Chunked(stream)
+    return Counted(stream, int(headers.get("content-length", 0)))
 
 
 def read_request(stream: io.BufferedReader) -> Request | None:
@@ -113,7 +110,16 @@ def read_request(stream: io.BufferedReader) -> Request | None:
         headers[name.strip().lower()] = value.strip()
     url = urlsplit(target)
     query = {name: values[0] for name, values in parse_qs(url.query, keep_blank_values=True).items()}
-    return Request(method, url.path, query, headers, _body(stream, headers))
+    framed = _framed(stream, headers)
+    wrapped = "aws-chunked" in headers.get("content-encoding", "")
+    body = Chunked(io.BufferedReader(framed, BUFFER)) if wrapped else framed
+    return Request(method, url.path, query, headers, body, framed)
+
+
+def skip(request: Request) -> None:
+    """Read what is left of a request, so that the next one can come."""
+    while request.framed.read(PIECE):
+        pass
 
 
 def _converse(connection: socket.socket, handler: Handler) -> None:
@@ -124,8 +130,7 @@ def _converse(connection: socket.socket, handler: Handler) -> None:
                 if request.headers.get("expect", "").lower() == "100-continue":
                     connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
                 response = handler(request)
-                while request.body.read(PIECE):
-                    pass
+                skip(request)
                 connection.sendall(_encoded(response))
         except (ConnectionError, EOFError, ValueError):
             return  # the client went away, or speaks no HTTP

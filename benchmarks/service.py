@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -72,6 +73,11 @@ def measure_latency(broker: str, neighbours: Neighbours, quick: bool) -> list[Ro
     return rows
 
 
+def forget_names() -> None:
+    """Remove the names that this process has given out."""
+    shutil.rmtree(_names(), ignore_errors=True)
+
+
 def _throughput(
     service: Service, kind: Kind, workers: int, deployment: Deployment, others: dict[str, int], quick: bool
 ) -> Row:
@@ -94,10 +100,14 @@ def _work(deployment: Deployment, watch: Watch, paths: list[Path]) -> float:
     return max(heard.values()) - began
 
 
+def _names() -> Path:
+    return CACHE / "names" / str(os.getpid())
+
+
 def _links(kind: Kind, count: int) -> list[Path]:
-    """As many names for one frame as are wanted: no two runs share one."""
+    """As many names for one frame as are wanted, and never one twice."""
     frame = make_frame(CACHE / "frames", kind)
-    directory = CACHE / "names" / str(os.getpid())
+    directory = _names()
     directory.mkdir(parents=True, exist_ok=True)
     links = []
     for _ in range(count):

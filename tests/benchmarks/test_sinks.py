@@ -13,7 +13,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from benchmarks.archive_sink import ArchiveSink
-from benchmarks.http_server import Handler, listen, serve
+from benchmarks.http_server import Handler, listen, read_request, serve, skip
 from benchmarks.s3_sink import S3Sink
 from lco_ingester.store import Store, StoredObject
 
@@ -84,12 +84,27 @@ def test_an_aws_chunked_body_is_taken_out_of_its_chunks(s3_url: str, framing: st
     pieces = [BYTES[:70_000], BYTES[70_000:]]
     wrapped = b"".join(b"%x;chunk-signature=f00\r\n%s\r\n" % (len(piece), piece) for piece in pieces)
     wrapped += b"0\r\nx-amz-checksum-crc32:AAAAAA==\r\n\r\n"
-    data = wrapped if framing == "length" else iter([wrapped[:1000], wrapped[1000:]])  # requests sends those chunked
     with requests.Session() as session:
-        for _ in range(2):  # the connection is still good afterwards
+        for _ in range(20):  # the connection stays good
+            data = (
+                wrapped if framing == "length" else iter([wrapped[:1000], wrapped[1000:]])
+            )  # an iterator goes chunked
             answer = session.put(f"{s3_url}/b/k", data=data, headers={"Content-Encoding": "aws-chunked"})
-            data = wrapped
-    assert answer.headers["ETag"] == f'"{hashlib.md5(BYTES).hexdigest()}"'
+            assert answer.headers["ETag"] == f'"{hashlib.md5(BYTES).hexdigest()}"'
+
+
+def test_the_next_request_begins_where_a_body_in_two_framings_ends() -> None:
+    inner = b"3\r\nabc\r\n0\r\n\r\n"
+    head = b"PUT /b/k HTTP/1.1\r\nTransfer-Encoding: chunked\r\nContent-Encoding: aws-chunked\r\n\r\n"
+    sent = head + b"%x\r\n%s\r\n0\r\n\r\n" % (len(inner), inner) + b"GET /next HTTP/1.1\r\n\r\n"
+    stream = io.BufferedReader(io.BytesIO(sent), 16)
+    first = read_request(stream)
+    assert first is not None
+    assert first.body.read() == b"abc"
+    skip(first)
+    second = read_request(stream)
+    assert second is not None
+    assert (second.method, second.path) == ("GET", "/next")
 
 
 def test_the_archive_knows_no_md5_and_takes_every_record(archive: str) -> None:
