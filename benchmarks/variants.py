@@ -7,7 +7,7 @@ from lco_ingester.settings import Settings
 
 
 def variants_of(texts: list[str] | None) -> list[Contender]:
-    """The variants that were asked for, `NAME:VARIABLE=VALUE,…` each; None: each VALIDATION but the default one.
+    """The variants that were asked for, `NAME:VARIABLE=VALUE,…` each; None: one for each value of VALIDATION.
 
     Raises ValueError for a text of another form, or a variable that is no setting and would change nothing.
     """
@@ -29,4 +29,4 @@ def parsed(text: str) -> Contender:
 def _of_validation() -> list[Contender]:
     field = Settings.model_fields.get("validation")
     values = get_args(field.annotation) if field is not None else ()
-    return [parsed(f"{value}:VALIDATION={value}") for value in values if field is not None and value != field.default]
+    return [parsed(f"{value}:VALIDATION={value}") for value in values]

@@ -11,10 +11,10 @@ import time
 # piece → functions, each where it is called from
 PIECES = {
     "settings": ["lco_ingester.ingester:_settings"],
-    "md5": ["lco_ingester.steps:md5_of_stream"],
-    "headers": ["lco_ingester.steps:read_headers"],
-    "checks": ["lco_ingester.steps:check_frame", "lco_ingester.steps:check"],
-    "checksum": ["lco_ingester.validation:verify_checksums", "lco_ingester.checksum:verify"],
+    "md5": ["lco_ingester.steps:md5_of_stream", "lco_ingester.stream:HashingReader._count"],
+    "checksum": ["lco_ingester.checksum:OnesComplementSum.add"],
+    "walk, sizes, characters": ["lco_ingester.steps:read_headers"],
+    "headers by astropy": ["lco_ingester.validation:as_astropy_reads"],
     "record": ["lco_ingester.steps:build_record"],
     "footprint (WCS)": ["lco_ingester.record:footprint"],
     "archive GET": ["lco_ingester.archive:Archive.has_version"],
