@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,6 +23,7 @@ def main() -> int:
         os.execv(python, [str(python), "-m", "benchmarks", *sys.argv[1:]])
     from benchmarks import report  # only here is what it needs installed
 
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # all that was started ends with us
     results = report.load(arguments.out)
     for part in PARTS:
         if arguments.what in (part, "all"):

@@ -25,7 +25,7 @@ FRAMES = {("ours", "100 KB"): 1000, ("lco", "100 KB"): 200, ("ours", "34 MB"): 6
 QUICK = 10  # times fewer
 ROUNDS, QUICK_ROUNDS = 3, 1
 LATENCIES, QUICK_LATENCIES = 50, 5
-PATIENCE = 600.0  # seconds for the frames of a run
+PATIENCE = 180.0  # seconds for the frames of a run
 
 _numbers = itertools.count(1)
 
