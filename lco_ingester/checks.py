@@ -39,4 +39,11 @@ class Checks:
             return
         if name not in self.validation_warn_only:
             raise error
+        self.forgiven(name, error)
+
+    def forgiven(self, name: CheckName, error: IngesterError) -> None:
+        """What becomes of a failure that is only a warning."""
         logger.warning("check %s, only a warning: %s", name, error)
+
+    def made(self, name: CheckName) -> None:
+        """Told of each check that is made; for who wants to know (`inspection`)."""

@@ -1,6 +1,10 @@
-"""What is mended in every header, whatever the archive's records look like; pure (docs/record.md, "Clean-up")."""
+"""What is mended in every header, whatever the archive's records look like; pure (docs/record.md, "Clean-up").
 
-from collections.abc import Iterable, Mapping
+A record's format is a row of *mends*, each of which changes the header that is being made, in place, and returns why,
+in words for people; '' if there was nothing to do.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -32,31 +36,84 @@ class FrameName:
         return CATALOGUE_MARK in self.basename
 
 
-def without_nulls(cards: Cards, nulls: Iterable[str], integers: Iterable[str]) -> Record:
-    """The header, with a text that means nothing as '', and as None under a keyword of whole numbers."""
-    nulls, integers = tuple(nulls), tuple(integers)
-    header: Record = {}
-    for keyword, value in cards:
-        null = None if keyword in integers else ""
-        header[keyword] = null if isinstance(value, str) and value in nulls else value
+Mend = Callable[[Record, FrameName, RecordRules], str]
+
+
+def mended(cards: Cards, mends: Iterable[Mend], name: FrameName, rules: RecordRules) -> Record:
+    """The header after all mends. Raises HeaderValueError."""
+    header: Record = dict(cards)
+    for mend in mends:
+        mend(header, name, rules)
     return header
 
 
-def complete(header: Record, name: FrameName, rules: RecordRules) -> None:
-    """Put in what the header lacks and its file's name or date tell: level, catalogue, day, public date.
+def empty_nulls(header: Record, nulls: Iterable[str], integers: Iterable[str]) -> str:
+    """A text that means nothing becomes '', and None under a keyword of whole numbers."""
+    nulls, integers = tuple(nulls), tuple(integers)
+    for keyword, value in header.items():
+        if isinstance(value, str) and value in nulls:
+            header[keyword] = None if keyword in integers else ""
+    return "a text of NULL_HEADER_VALUES means nothing"
 
-    Raises HeaderValueError if there is no date of observation.
-    """
+
+def reduction_level(header: Record, name: FrameName, rules: RecordRules) -> str:
+    """A missing one, or 0, is told by the file's name."""
+    keyword = rules.keys.reduction_level
+    if header.get(keyword):
+        return "stands in the header"
+    if name.extension == ".tar.gz":
+        header[keyword] = PACKAGE_REDUCTION_LEVEL
+        return "a .tar.gz is a package of reduced frames"
+    last = name.basename.replace(CATALOGUE_MARK, "")[-2:]
+    is_number = last.isascii() and last.isdecimal()
+    header[keyword] = int(last) if is_number else 0
+    return f"{last!r} ends the basename" if is_number else "neither the header nor the name tells another"
+
+
+def catalogue(header: Record, name: FrameName, rules: RecordRules) -> str:
+    """A catalogue says so, and of which frame it is."""
+    if not name.is_catalogue:
+        return ""
+    header.setdefault(rules.keys.catalog_target_frame, name.basename.replace(CATALOGUE_MARK, ""))
+    header[rules.keys.configuration_type] = "CATALOG"
+    return f"{CATALOGUE_MARK} in the basename makes a catalogue"
+
+
+def observation_day(header: Record, name: FrameName, rules: RecordRules) -> str:
+    """A missing one is the day of the date. Raises HeaderValueError if there is no date of observation."""
+    observed = observation_date(header, rules.keys, name.path)
+    if header.get(rules.keys.observation_day):
+        return ""
+    header[rules.keys.observation_day] = observed.strftime("%Y%m%d")
+    return f"the day of {rules.keys.observation_date}, for the header tells none"
+
+
+def public_date(header: Record, name: FrameName, rules: RecordRules) -> str:
+    """When the frame becomes public, if the header does not say. Raises HeaderValueError."""
     keys = rules.keys
-    header[keys.reduction_level] = _reduction_level(header.get(keys.reduction_level), name)
-    if name.is_catalogue:
-        header.setdefault(keys.catalog_target_frame, name.basename.replace(CATALOGUE_MARK, ""))
-        header[keys.configuration_type] = "CATALOG"
-    observed = observation_date(header, keys, name.path)
-    if not header.get(keys.observation_day):
-        header[keys.observation_day] = observed.strftime("%Y%m%d")
-    if not header.get(keys.public_date):
-        header[keys.public_date] = _public_date(header, name, observed, rules)
+    if header.get(keys.public_date):
+        return "stands in the header"
+    if why := _public(header, rules):
+        header[keys.public_date] = header[keys.observation_date]
+        return f"public at once, for {why}"
+    why = _private(header, name, rules)
+    try:
+        after = PRIVATE if why else timedelta(days=rules.days_until_public)
+        header[keys.public_date] = (observation_date(header, keys, name.path) + after).isoformat()
+    except OverflowError:
+        raise HeaderValueError(
+            frame=name.path,
+            check=keys.observation_date,
+            expected="a date of this age",
+            found=repr(header[keys.observation_date]),
+        ) from None
+    if why:
+        return f"private for 999 years, for {why}"
+    return f"{after.days} days after {keys.observation_date} (DAYS_UNTIL_PUBLIC), for nothing says otherwise"
+
+
+COMPLETE: tuple[Mend, ...] = (reduction_level, catalogue, observation_day, public_date)
+"""What the header lacks and its file's name or date tell."""
 
 
 def observation_date(header: Mapping[str, Any], keys: Keywords, path: str = "") -> datetime:
@@ -79,10 +136,15 @@ def date_of(header: Mapping[str, Any], keyword: str, path: str) -> datetime:
 
 
 def area_of(header: Mapping[str, Any], keys: Keywords, path: str) -> Polygon | None:
-    """The frame's footprint, with the pointing under the site's own keywords."""
+    """The frame's footprint."""
+    return footprint(with_pointing(header, keys), path)
+
+
+def with_pointing(header: Mapping[str, Any], keys: Keywords) -> dict[str, Any]:
+    """The header with the pointing, which a site may have under its own keywords, where `footprint` looks for it."""
     pointing = {"RADIUS": keys.radius, "RA": keys.ra, "DEC": keys.dec}
     renamed = {name: header.get(keyword) for name, keyword in pointing.items() if name != keyword}
-    return footprint({**header, **renamed}, path)
+    return {**header, **renamed}
 
 
 def related_frame(value: Any) -> str:
@@ -95,32 +157,27 @@ def rounded_exposure(value: Any) -> Any:
     return round(value, 6) if isinstance(value, float) else value
 
 
-def _reduction_level(value: Any, name: FrameName) -> Any:
-    if value:
-        return value
-    if name.extension == ".tar.gz":
-        return PACKAGE_REDUCTION_LEVEL
-    last = name.basename.replace(CATALOGUE_MARK, "")[-2:]
-    return int(last) if last.isascii() and last.isdecimal() else 0
+def _public(header: Record, rules: RecordRules) -> str:
+    """Why the frame is public at once; '' if it is not."""
+    kind, proposal = header.get(rules.keys.configuration_type), _proposal(header, rules)
+    if kind in rules.calibration_types:
+        return f"{rules.keys.configuration_type} {kind} is one of CALIBRATION_TYPES"
+    mark = _first_in(rules.public_proposals, proposal)
+    return f"{mark!r} of PUBLIC_PROPOSALS is in {rules.keys.proposal_id} {proposal!r}" if mark else ""
 
 
-def _public_date(header: Record, name: FrameName, observed: datetime, rules: RecordRules) -> Any:
-    keys = rules.keys
-    proposal = str(header.get(keys.proposal_id) or "")
-    is_calibration = header.get(keys.configuration_type) in rules.calibration_types
-    if is_calibration or _any_in(rules.public_proposals, proposal):
-        return header[keys.observation_date]
-    private = _any_in(rules.private_proposals, proposal) or _any_in(rules.private_file_types, name.basename)
-    try:
-        return (observed + (PRIVATE if private else timedelta(days=rules.days_until_public))).isoformat()
-    except OverflowError:
-        raise HeaderValueError(
-            frame=name.path,
-            check=keys.observation_date,
-            expected="a date of this age",
-            found=repr(header[keys.observation_date]),
-        ) from None
+def _private(header: Record, name: FrameName, rules: RecordRules) -> str:
+    """Why the frame stays private; '' if it does not."""
+    proposal = _proposal(header, rules)
+    if mark := _first_in(rules.private_proposals, proposal):
+        return f"{mark!r} of PRIVATE_PROPOSALS is in {rules.keys.proposal_id} {proposal!r}"
+    mark = _first_in(rules.private_file_types, name.basename)
+    return f"{mark!r} of PRIVATE_FILE_TYPES is in the basename" if mark else ""
 
 
-def _any_in(marks: Iterable[str], text: str) -> bool:
-    return any(mark in text for mark in marks)
+def _proposal(header: Record, rules: RecordRules) -> str:
+    return str(header.get(rules.keys.proposal_id) or "")
+
+
+def _first_in(marks: Iterable[str], text: str) -> str:
+    return next((mark for mark in marks if mark in text), "")

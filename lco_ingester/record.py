@@ -7,18 +7,18 @@ from typing import Any, TypeAlias
 
 from astropy.io import fits
 
+from lco_ingester import record_lco, record_ocs
 from lco_ingester.cleanup import Cards, FrameName, observation_date
 from lco_ingester.dates import parse_date
 from lco_ingester.exceptions import HeaderMissingError, HeaderValueError
 from lco_ingester.frame import Facts, Record
 from lco_ingester.header import cards, json_value
-from lco_ingester.record_lco import lco_record
-from lco_ingester.record_ocs import ocs_record
 from lco_ingester.rules import Keywords, RecordRules
 
 Header: TypeAlias = Mapping[str, Any] | fits.Header
 
-FORMATS = {"lco": lco_record, "ocs": ocs_record}
+FORMATS = {"lco": record_lco.lco_record, "ocs": record_ocs.ocs_record}
+MENDS = {"lco": record_lco.MENDS, "ocs": record_ocs.MENDS}
 # What of a nested record an announcement has beside its header.
 _ANNOUNCED = ("basename", "area", "version_set", "frameid", "filename", "url")
 
@@ -32,7 +32,7 @@ def build_record(
     """
     chosen = choose_header(headers, rules.required_headers, path)
     made = FORMATS[rules.archive_record_format]
-    return made(_cards(chosen, rules.header_blacklist, path), FrameName(basename, extension, path), rules)
+    return made(cards_of(chosen, rules.header_blacklist, path), FrameName(basename, extension, path), rules)
 
 
 def choose_header(headers: Iterable[Header], required: Iterable[str], path: str = "") -> Header:
@@ -43,13 +43,18 @@ def choose_header(headers: Iterable[Header], required: Iterable[str], path: str 
     required = tuple(required)
     fewest: tuple[int, tuple[str, ...]] | None = None
     for number, header in enumerate(headers):
-        missing = tuple(keyword for keyword in required if keyword not in header)
+        missing = lacking(header, required)
         if not missing:
             return header
         if fewest is None or len(missing) < len(fewest[1]):
             fewest = number, missing
     found = f"HDU {fewest[0]} without {', '.join(fewest[1])}" if fewest else "no HDU"
     raise HeaderMissingError(frame=path, expected="one HDU with " + ", ".join(required), found=found)
+
+
+def lacking(header: Header, required: Iterable[str]) -> tuple[str, ...]:
+    """Which of the required keywords a header has not."""
+    return tuple(keyword for keyword in required if keyword not in header)
 
 
 def header_of(record: Record) -> Record:
@@ -105,7 +110,8 @@ def _stop(written: str, observed: datetime) -> datetime | None:
     return None
 
 
-def _cards(header: Header, blacklist: tuple[str, ...], path: str) -> Cards:
+def cards_of(header: Header, blacklist: tuple[str, ...], path: str) -> Cards:
+    """Keyword and JSON value of each card that is not in `blacklist`. Raises HeaderValueError for one that has none."""
     return cards(header, blacklist, path) if isinstance(header, fits.Header) else _items(header, blacklist, path)
 
 

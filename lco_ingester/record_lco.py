@@ -1,6 +1,16 @@
 """The flat record, `lco`: the cleaned header itself (docs/record.md, "Clean-up")."""
 
-from lco_ingester.cleanup import Cards, FrameName, area_of, complete, related_frame, rounded_exposure, without_nulls
+from lco_ingester.cleanup import (
+    COMPLETE,
+    Cards,
+    FrameName,
+    Mend,
+    area_of,
+    empty_nulls,
+    mended,
+    related_frame,
+    rounded_exposure,
+)
 from lco_ingester.footprint import is_set
 from lco_ingester.frame import Record
 from lco_ingester.rules import Keywords, RecordRules
@@ -26,29 +36,43 @@ def lco_record(cards: Cards, name: FrameName, rules: RecordRules) -> Record:
 
     Where the site has another keyword, the archive's own is there too, with the same value. Raises HeaderValueError.
     """
-    keys = rules.keys
-    header = without_nulls(cards, rules.null_header_values, (keys.observation_id, keys.request_id))
-    complete(header, name, rules)
-    area = area_of(header, keys, name.path)
+    header = mended(cards, MENDS, name, rules)
+    return {**header, "basename": name.basename, "area": area_of(header, rules.keys, name.path)}
+
+
+def _nulls(header: Record, _: FrameName, rules: RecordRules) -> str:
+    return empty_nulls(header, rules.null_header_values, (rules.keys.observation_id, rules.keys.request_id))
+
+
+def _related_frames(header: Record, _: FrameName, rules: RecordRules) -> str:
     for keyword in rules.related_frame_keys or RELATED_FRAMES:
-        _trim(header, keyword)
-    return {**_as_the_archive_reads(header, keys), "basename": name.basename, "area": area}
+        if keyword not in header:
+            continue
+        header[keyword] = related_frame(header[keyword])
+        if not header[keyword]:
+            del header[keyword]
+    return "related frames lose their extension, and are left out if nothing remains"
 
 
-def _trim(header: Record, keyword: str) -> None:
-    if keyword not in header:
-        return
-    header[keyword] = related_frame(header[keyword])
-    if not header[keyword]:
-        del header[keyword]
-
-
-def _as_the_archive_reads(header: Record, keys: Keywords) -> Record:
-    renamed = {
+def _as_the_archive_reads(header: Record, _: FrameName, rules: RecordRules) -> str:
+    keys = rules.keys
+    header |= {
         getattr(LCO, each): header[getattr(keys, each)] for each in READ_BY_THE_ARCHIVE if getattr(keys, each) in header
     }
-    record = {**header, **renamed}
-    record = {keyword: value for keyword, value in record.items() if keyword not in OPTIONAL_TEXTS or is_set(value)}
-    if LCO.exposure_time in record:
-        record[LCO.exposure_time] = rounded_exposure(record[LCO.exposure_time])
-    return record
+    return "the archive reads it under this keyword"
+
+
+def _optional_texts(header: Record, _: FrameName, __: RecordRules) -> str:
+    for keyword in OPTIONAL_TEXTS:
+        if keyword in header and not is_set(header[keyword]):
+            del header[keyword]
+    return "the archive refuses an empty one, but not its absence"
+
+
+def _exposure(header: Record, _: FrameName, __: RecordRules) -> str:
+    if LCO.exposure_time in header:
+        header[LCO.exposure_time] = rounded_exposure(header[LCO.exposure_time])
+    return "the archive holds six decimals"
+
+
+MENDS: tuple[Mend, ...] = (_nulls, *COMPLETE, _related_frames, _as_the_archive_reads, _optional_texts, _exposure)

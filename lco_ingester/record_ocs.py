@@ -4,14 +4,16 @@ import re
 from typing import Any
 
 from lco_ingester.cleanup import (
+    COMPLETE,
     Cards,
     FrameName,
+    Mend,
     area_of,
-    complete,
     date_of,
+    empty_nulls,
+    mended,
     related_frame,
     rounded_exposure,
-    without_nulls,
 )
 from lco_ingester.exceptions import HeaderValueError
 from lco_ingester.footprint import is_set
@@ -48,22 +50,14 @@ def ocs_record(cards: Cards, name: FrameName, rules: RecordRules) -> Record:
 
     Raises HeaderValueError.
     """
-    keys = rules.keys
-    integers = (keys.request_id, keys.requestgroup_id, keys.observation_id, keys.configuration_id)
-    header = without_nulls(cards, rules.null_header_values, integers)
-    for keyword in integers:
-        if isinstance(value := header.get(keyword), str) and "NONE" in value.upper():
-            header[keyword] = None
-    if not name.is_catalogue:
-        _find_type(header, name, keys)
-    complete(header, name, rules)
-    area = area_of(header, keys, name.path)
+    header = mended(cards, MENDS, name, rules)
+    related = rules.related_frame_keys or RELATED_FRAMES
     return {
         "basename": name.basename,
-        "area": area,
+        "area": area_of(header, rules.keys, name.path),
         "headers": header,
-        "related_frame_filenames": _related_frames(header, rules.related_frame_keys or RELATED_FRAMES),
-        **_fields(header, keys, name.path),
+        "related_frame_filenames": [header[keyword] for keyword in related if header.get(keyword)],
+        **_fields(header, rules.keys, name.path),
         "frame_basename": None,
         "size": "",
     }
@@ -83,11 +77,26 @@ def type_of_name(basename: str, is_nres: bool) -> str | None:
     return TYPE_OF_LETTER.get(letter)
 
 
-def _find_type(header: Record, name: FrameName, keys: Keywords) -> None:
+def _integers(keys: Keywords) -> tuple[str, ...]:
+    return keys.request_id, keys.requestgroup_id, keys.observation_id, keys.configuration_id
+
+
+def _nulls(header: Record, _: FrameName, rules: RecordRules) -> str:
+    return empty_nulls(header, rules.null_header_values, _integers(rules.keys))
+
+
+def _none_as_integer(header: Record, _: FrameName, rules: RecordRules) -> str:
+    for keyword in _integers(rules.keys):
+        if isinstance(value := header.get(keyword), str) and "NONE" in value.upper():
+            header[keyword] = None
+    return "NONE is no whole number"
+
+
+def _find_type(header: Record, name: FrameName, rules: RecordRules) -> str:
     """Before the public date is decided, for that depends on it. The keyword must be there, but need have no value."""
-    keyword = keys.configuration_type
-    if keyword not in header or str(header[keyword] or "").strip() not in ("", "UNKNOWN"):
-        return
+    keys, keyword = rules.keys, rules.keys.configuration_type
+    if name.is_catalogue or keyword not in header or str(header[keyword] or "").strip() not in ("", "UNKNOWN"):
+        return ""
     is_nres = any("igl" in str(header.get(each)) for each in (_ENCLOSURE, keys.telescope_id))
     found = type_of_name(name.basename, is_nres)
     if found is None:
@@ -95,14 +104,17 @@ def _find_type(header: Record, name: FrameName, keys: Keywords) -> None:
             frame=name.path, check=keyword, expected="a value, or a file name that tells it", found=repr(name.basename)
         )
     header[keyword] = found
+    return "told by the file's name, for the header does not"
 
 
-def _related_frames(header: Record, keywords: tuple[str, ...]) -> list[str]:
-    """Their names, in the order of the keywords. In the header too they lose their extensions."""
-    for keyword in keywords:
+def _related_frames(header: Record, _: FrameName, rules: RecordRules) -> str:
+    for keyword in rules.related_frame_keys or RELATED_FRAMES:
         if header.get(keyword) is not None:
             header[keyword] = related_frame(header[keyword])
-    return [header[keyword] for keyword in keywords if header.get(keyword)]
+    return "related frames lose their extension"
+
+
+MENDS: tuple[Mend, ...] = (_nulls, _none_as_integer, _find_type, *COMPLETE, _related_frames)
 
 
 def _fields(header: Record, keys: Keywords, path: str) -> Record:

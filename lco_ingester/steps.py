@@ -47,6 +47,15 @@ class ArchivedByOther:
     url: str
 
 
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """What was read of a file: the headers that are in it, the md5 (hex) and the fingerprint of its bytes."""
+
+    headers: list[Header]
+    md5: str
+    fingerprint: Fingerprint
+
+
 def read_frame(
     file: DataFile,
     rules: RecordRules,
@@ -59,29 +68,45 @@ def read_frame(
     `metadata` stands in for the header of a file that has none. Raises the errors of `datafile`, `stream`,
     `file_types`, `package`, `validation` and `record`.
     """
+    return make_record(read_contents(file, rules, checks, metrics, metadata), file, rules, checks)
+
+
+def read_contents(
+    file: DataFile,
+    rules: RecordRules,
+    checks: Checks,
+    metrics: Metrics,
+    metadata: Mapping[str, Any] | None = None,
+) -> Contents:
+    """The first half of `read_frame`: read a file once and check it."""
     refuse_unusable_name(file.path)
     if metadata is not None:
         _refuse_flat_archive(rules, file.path)
     before = _fingerprint(file)
-    basename, extension = split_name(file.path)
     try:
         with metrics.timed("ingester.get_md5"):
-            headers, md5, size = _read(file, extension, checks, metadata)
+            headers, md5, size = _read(file, split_name(file.path)[1], checks, metadata)
     except IngesterError as error:
         if file.fingerprint() not in (before, None):  # what is wrong may be of neither the old bytes nor the new
             raise _changed(file.path) from error
         raise
     if size != before.size:
         raise FileChangedError(frame=file.path, expected=f"{before.size} bytes", found=f"{size} at its end")
-    for header in headers:
+    return Contents(headers, md5, before)
+
+
+def make_record(contents: Contents, file: DataFile, rules: RecordRules, checks: Checks) -> Validated:
+    """The second half of `read_frame`: make the record."""
+    basename, extension = split_name(file.path)
+    for header in contents.headers:
         make_dates_usable(header, rules.keys.observation_date, checks.date_from_mjd)
-    record = build_record(headers, basename, extension, rules, file.path)
+    record = build_record(contents.headers, basename, extension, rules, file.path)
     facts = facts_of(record, rules.keys, file.path)
-    if _fingerprint(file) != before:
+    if _fingerprint(file) != contents.fingerprint:
         # A site's own reader reads after us: its header may be of other bytes than the md5, and nobody looks again
         # before these are found in the archive and announced.
         raise _changed(file.path)
-    return Validated(file.path, basename, extension, md5, before, record, facts)
+    return Validated(file.path, basename, extension, contents.md5, contents.fingerprint, record, facts)
 
 
 def validate(

@@ -60,7 +60,9 @@ class _Walk:
         headers: list[RawHeader] = []
         while raw := self._header(len(headers)):
             headers.append(RawHeader(self._path, len(headers), self._position - len(raw), raw))
+            self._checks.made("characters")
             self._data(headers[-1])
+        self._checks.made("trailing")
         return headers
 
     def _header(self, number: int) -> bytes:
@@ -139,6 +141,8 @@ class _Walk:
         guarded = any(header.text(keyword) for keyword in ("CHECKSUM", "DATASUM")) and self._checks.wanted("checksum")
         total = OnesComplementSum() if guarded else None
         got = self._skip(span, total)
+        self._checks.made("size")
+        self._checks.made("padding")
         if got < span:
             error = self._truncated(f"{header.end + span} bytes by HDU {header.number}", str(self._position))
             self._checks.failed("padding" if got >= size else "size", error)
@@ -169,6 +173,8 @@ def verify_sums(header: RawHeader, data: OnesComplementSum, checks: Checks) -> N
     A keyword that is missing or empty promises nothing (FITS standard 4.0, section 4.4.2.7).
     """
     promised = header.text("DATASUM")
+    if promised:
+        checks.made("datasum")
     if promised and not (promised.isdecimal() and int(promised) % LARGEST == data.value):
         checks.failed(
             "datasum",
@@ -178,6 +184,7 @@ def verify_sums(header: RawHeader, data: OnesComplementSum, checks: Checks) -> N
         )
     if not header.text("CHECKSUM"):
         return
+    checks.made("checksum")
     data.add(header.raw)
     if data.value != 0:
         checks.failed(

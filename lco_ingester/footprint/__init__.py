@@ -4,18 +4,19 @@ import logging
 import re
 import warnings
 from collections.abc import Mapping
+from dataclasses import dataclass
 from textwrap import shorten
 from typing import Any
 
 from astropy.io import fits
 from astropy.utils.exceptions import AstropyWarning
 
-from lco_ingester.footprint.cards import is_set
+from lco_ingester.footprint.cards import NoPlaceError, is_set
 from lco_ingester.footprint.image import image_ring
 from lco_ingester.footprint.pointing import pointing_ring
 from lco_ingester.footprint.sky import sky_of
 
-__all__ = ["Polygon", "footprint", "is_set"]
+__all__ = ["Outline", "Polygon", "footprint", "is_set", "outline"]
 
 Polygon = dict[str, Any]
 
@@ -26,6 +27,15 @@ _SOURCE_LINE = re.compile(r"ERROR \d+ in \S+ at line \d+ of file \S+:\s")  # wcs
 logger = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class Outline:
+    """A frame's area, or None, and why it is so; `odd`: the header means one, and its numbers give none."""
+
+    polygon: Polygon | None
+    why: str
+    odd: bool = False
+
+
 def footprint(header: Mapping[str, Any], frame: str = "") -> Polygon | None:
     """A closed GeoJSON Polygon of [RA, Dec] in degrees of the ICRS (RFC 7946, section 3.1.6), or None.
 
@@ -33,19 +43,27 @@ def footprint(header: Mapping[str, Any], frame: str = "") -> Polygon | None:
     image's goes from corner to corner. A header that speaks of no place on the sky gives None; one whose numbers give
     no area, None and a warning: the frame is worth archiving all the same.
     """
+    found = outline(header)
+    if found.odd:
+        logger.warning("%s: no footprint: %s", frame, found.why)
+    return found.polygon
+
+
+def outline(header: Mapping[str, Any]) -> Outline:
+    """What `footprint` finds, with its reason."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", AstropyWarning)  # it mends old-fashioned cards and says so
             warnings.simplefilter("ignore", RuntimeWarning)  # numpy's, of numbers that are refused later
-            ring = _ring(header)
+            ring, why = _ring(header)
+    except NoPlaceError as error:
+        return Outline(None, str(error))
     except _ODD_VALUES as error:
-        logger.warning("%s: no footprint: %s", frame, shorten(_SOURCE_LINE.sub("", str(error)), 300))
-        return None
-    return {"type": "Polygon", "coordinates": [[*ring, ring[0]]]} if ring else None
+        return Outline(None, shorten(_SOURCE_LINE.sub("", str(error)), 300), odd=True)
+    return Outline({"type": "Polygon", "coordinates": [[*ring, ring[0]]]}, why)
 
 
-def _ring(header: Mapping[str, Any]) -> list[list[float]] | None:
+def _ring(header: Mapping[str, Any]) -> tuple[list[list[float]], str]:
     if all(is_set(header.get(keyword)) for keyword in _SPECTROGRAPH):
-        return pointing_ring(header)
-    sky = sky_of(header)
-    return image_ring(header, sky) if sky else None
+        return pointing_ring(header), "a square around the pointing, for RADIUS, RA and DEC are set"
+    return image_ring(header, sky_of(header)), "the image's corners, by its WCS"

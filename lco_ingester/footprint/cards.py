@@ -5,6 +5,10 @@ from collections.abc import Mapping
 from typing import Any
 
 
+class NoPlaceError(Exception):
+    """The header speaks of no place on the sky; its text says why. Nothing is wrong with that."""
+
+
 def is_set(value: Any) -> bool:
     """Whether a keyword has a value: 0 is one, null and the empty text are none."""
     return value is not None and value != ""

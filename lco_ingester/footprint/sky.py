@@ -12,7 +12,7 @@ from astropy.io import fits
 from astropy.units import degree
 from astropy.wcs import WCS
 
-from lco_ingester.footprint.cards import is_set, number, upper
+from lco_ingester.footprint.cards import NoPlaceError, is_set, number, upper
 from lco_ingester.footprint.frames import LATITUDE_OF, frame_of
 from lco_ingester.footprint.matrix import cd_matrix
 
@@ -56,22 +56,25 @@ class Sky:
         return np.column_stack([longitude, latitude])
 
 
-def sky_of(header: Mapping[str, Any]) -> Sky | None:
-    """The way from an image's pixels to the sky, None if its header says that there is none.
+def sky_of(header: Mapping[str, Any]) -> Sky:
+    """The way from an image's pixels to the sky.
 
-    Raises ValueError, or another error of astropy's, if the cards make no sense.
+    Raises NoPlaceError if its header says that there is none; ValueError, or another error of astropy's, if the cards
+    make no sense.
     """
-    if not (is_set(header.get("NAXIS1")) and is_set(header.get("NAXIS2"))) or is_set(header.get("NAXIS3")):
-        return None
+    if not (is_set(header.get("NAXIS1")) and is_set(header.get("NAXIS2"))):
+        raise NoPlaceError("neither RADIUS, RA and DEC nor an image's NAXIS1 and NAXIS2 are set")
+    if is_set(header.get("NAXIS3")):
+        raise NoPlaceError("NAXIS3 is set: a cube and no image")
     types = [upper(header, "CTYPE1"), upper(header, "CTYPE2")]
     names = [ctype[:4].rstrip("-") for ctype in types]
     longitude = next((name for name in names if LATITUDE_OF.get(name) in names), None)
     if longitude is None:
-        return None
+        raise NoPlaceError(f"its axes, CTYPE1 and CTYPE2 {' and '.join(map(repr, types))}, are not those of the sky")
     latitude_axis = 1 + names.index(LATITUDE_OF[longitude])
     matrix = cd_matrix(header, latitude_axis)
     if matrix is None:
-        return None
+        raise NoPlaceError("it was never calibrated: neither all of CDi_j are set, nor CDELTi, nor PCi_j alone")
     if unknown := {ctype[5:8] for ctype in types} - _PROJECTIONS:
         raise ValueError(f"its projection is {' and '.join(sorted(unknown))!r}")
     cards = _cards({**header, **matrix}, types)
