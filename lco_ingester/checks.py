@@ -2,6 +2,7 @@
 
 import logging
 from dataclasses import dataclass, fields
+from typing import Self
 
 from lco_ingester.exceptions import IngesterError
 from lco_ingester.settings import CheckName, Settings
@@ -25,9 +26,9 @@ class Checks:
     expanded_max_ratio: float
 
     @classmethod
-    def of(cls, settings: Settings) -> "Checks":
+    def of(cls, settings: Settings) -> Self:
         """The checks that the settings ask for."""
-        return cls(**{field.name: getattr(settings, field.name) for field in fields(cls)})
+        return cls(**{field.name: getattr(settings, field.name) for field in fields(Checks)})
 
     def wanted(self, name: CheckName) -> bool:
         """Whether a check is to be made at all."""
@@ -45,5 +46,5 @@ class Checks:
         """What becomes of a failure that is only a warning."""
         logger.warning("check %s, only a warning: %s", name, error)
 
-    def made(self, name: CheckName) -> None:
-        """Told of each check that is made; for who wants to know (`inspection`)."""
+    def made(self, name: CheckName, where: str) -> None:
+        """Told of each check that is made, and of which file or member; for who wants to know (`inspection`)."""

@@ -1,32 +1,52 @@
-"""The command `lco_ingest_frame`: arguments → one call → one line, exit code."""
+"""The command `lco_ingest_frame`: arguments → one call → lines, exit code."""
 
 import argparse
+import io
 import json
 import logging
 import sys
+from datetime import UTC, datetime
 from typing import Any, NoReturn
 
 from lco_ingester.datafile import PathFile
 from lco_ingester.exceptions import CompanionError, IngesterError, NonFatalDoNotRetryError
+from lco_ingester.explain import explain
 from lco_ingester.ingester import exists_with, ingest_thumbnail_with, ingest_with
+from lco_ingester.inspection import validate_file
 from lco_ingester.settings import Settings, load_settings
 from lco_ingester.thumbnails import SIZES, Thumbnail
 
 DESCRIPTION = """\
 Archive one FITS file: check it, upload it to S3, post its record to the Archive API, and announce it on the
-processed exchange. Prints the URL of the archived frame."""
+processed exchange. Prints the URL of the archived frame.
+
+Or look before: --validate-only checks files for scripts, --explain tells a person what would become of one, and why.
+Both send nothing and need no network, token or bucket."""
 
 EPILOG = """\
 What is not given here comes from the environment, by the names in capitals; the README lists all of them.
 S3 credentials come from the standard AWS variables and files.
 
+--validate-only prints a JSON object on a line for each sound file: path, md5, size, extension, s3_key, content_type,
+storage_class, record_format, record (as it would be posted, without version_set), and warnings, the names of checks
+that failed and are only warned about (VALIDATION_WARN_ONLY), each with its line on stderr.
+
+--explain prints the file's size, md5 and kind, every check with its result, which HDU gave the header and what the
+others lack, each rule that changed the header, from what to what and why, when the frame becomes public, its area on
+the sky as a sketch (north up, east to the left), the S3 object and what would be done. Of a bad file it tells as much
+as can be told.
+
 exit codes:
-  0  archived now, or archived already (with --check-only: it is archived)
-  1  anything else, with one line on stderr that says which file, which check, what was expected and what to do
+  0  archived now, or archived already (with --check-only: it is archived; with --validate-only: all files are sound;
+     with --explain: it would be archived)
+  1  anything else, with one line on stderr (for each bad file) that says which file, which check, what was expected
+     and what to do
 
 examples:
   lco_ingest_frame coj1m011-fl08-20151216-0083-d00.fits.fz
   lco_ingest_frame --check-only coj1m011-fl08-20151216-0083-d00.fits.fz
+  lco_ingest_frame --validate-only *.fits.fz | jq -r .record.OBJECT
+  lco_ingest_frame --explain coj1m011-fl08-20151216-0083-d00.fits.fz
   lco_ingest_frame --api-root http://localhost:8000/ --bucket ingestertest frame.fits
   lco_ingest_frame --metadata summary.json cptnrs03-fa13-20150219-0001-e92-summary.pdf
   lco_ingest_frame --metadata frame.json --thumbnail small tfn0m419-sq32-20240426-0097-e91-small.jpg"""
@@ -36,8 +56,11 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the command and return its exit code."""
     parser = _parser()
     options = parser.parse_args(arguments)
-    if options.thumbnail and (options.check_only or not options.metadata):
-        parser.error("--thumbnail needs --metadata, and cannot be checked for")
+    if options.thumbnail and (options.check_only or options.validate_only or options.explain or not options.metadata):
+        parser.error("--thumbnail needs --metadata, and can only be ingested")
+    if len(options.paths) > 1 and not options.validate_only:
+        parser.error("one PATH only, but with --validate-only")
+    options.path = options.paths[0]
     logging.basicConfig(level=logging.INFO if options.verbose else logging.CRITICAL, stream=sys.stderr)
     try:
         return _run(options)
@@ -63,18 +86,54 @@ def _run(options: argparse.Namespace) -> int:
         ingester_process_name=options.process_name,
         submit_metrics_asynchronously=False,  # the process ends before a thread could send them
     )
+    metadata = None if options.metadata is None or options.check_only else _metadata(options.metadata)
+    if options.validate_only:
+        return _validate(settings, options.paths, metadata)
+    if options.explain:
+        _explain(settings, options.path, metadata)
+        return 0
     with PathFile(options.path).opened() as stream:
         if options.check_only:
             exists = exists_with(settings, stream)
             print(exists)
             return 0 if exists else 1
-        metadata = None if options.metadata is None else _metadata(options.metadata)
         if options.thumbnail:
             record = ingest_thumbnail_with(settings, stream, Thumbnail(options.thumbnail, metadata or {}))
         else:
             record = ingest_with(settings, stream, metadata=metadata)
         print(record["url"])
         return 0
+
+
+def _validate(settings: Settings, paths: list[str], metadata: dict[str, Any] | None) -> int:
+    """One line of JSON for each sound file, one on stderr for each other; the exit code."""
+    code = 0
+    for path in paths:
+        verdict = validate_file(PathFile(path), settings, _now(), metadata)
+        for warning in verdict.warnings:
+            print(warning, file=sys.stderr)
+        if verdict.error is not None:
+            code = 1
+            verdict.error.frame = verdict.error.frame or path
+            print(verdict.error, file=sys.stderr)
+        else:
+            print(json.dumps(verdict.report, allow_nan=False), flush=True)
+    return code
+
+
+def _explain(settings: Settings, path: str, metadata: dict[str, Any] | None) -> None:
+    """Raises, after the explanation, the error that the frame would end with."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # not every terminal has our arrows
+    try:
+        for line in explain(PathFile(path), settings, _now(), metadata):
+            print(line)
+    finally:
+        sys.stdout.flush()  # before the error's line, where both go to one place
+
+
+def _now() -> datetime:
+    return datetime.now(UTC).replace(tzinfo=None)
 
 
 def _metadata(path: str) -> dict[str, Any]:
@@ -104,7 +163,12 @@ def _parser() -> argparse.ArgumentParser:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("path", metavar="PATH", help="the FITS file, or the .tar.gz package of a spectrograph")
+    parser.add_argument(
+        "paths",
+        metavar="PATH",
+        nargs="+",
+        help="the FITS file, or the .tar.gz package of a spectrograph; several with --validate-only",
+    )
     parser.add_argument(
         "--metadata",
         metavar="FILE",
@@ -117,8 +181,15 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--bucket", metavar="B", help="S3 bucket, with versioning on (BUCKET)")
     parser.add_argument("--process-name", metavar="N", help="tag of the metrics (INGESTER_PROCESS_NAME)")
-    parser.add_argument(
+    modes = parser.add_mutually_exclusive_group()
+    modes.add_argument(
         "--check-only", action="store_true", help="only print True or False: whether these bytes are archived"
+    )
+    modes.add_argument(
+        "--validate-only", action="store_true", help="send nothing: check files and print their records as JSON lines"
+    )
+    modes.add_argument(
+        "--explain", action="store_true", help="send nothing: tell what would become of the file, and why"
     )
     parser.add_argument("--verbose", action="store_true", help="log what happens to stderr")
     return parser

@@ -45,7 +45,7 @@ def read_package(contents: Readable, path: str, checks: Checks) -> list[fits.Hea
         if headers is None and any(mark in name for mark in FRAME_MARKS):
             headers = _headers_of(member, name, path, checks)
         elif name.endswith(FITS_EXTENSIONS) and checks.wanted("members"):
-            checks.made("members")
+            checks.made("members", f"{path}:{name}")
             try:
                 _headers_of(member, name, path, checks)
             except PackageMemberDamagedError as error:

@@ -60,9 +60,9 @@ class _Walk:
         headers: list[RawHeader] = []
         while raw := self._header(len(headers)):
             headers.append(RawHeader(self._path, len(headers), self._position - len(raw), raw))
-            self._checks.made("characters")
+            self._checks.made("characters", self._path)
             self._data(headers[-1])
-        self._checks.made("trailing")
+        self._checks.made("trailing", self._path)
         return headers
 
     def _header(self, number: int) -> bytes:
@@ -141,8 +141,8 @@ class _Walk:
         guarded = any(header.text(keyword) for keyword in ("CHECKSUM", "DATASUM")) and self._checks.wanted("checksum")
         total = OnesComplementSum() if guarded else None
         got = self._skip(span, total)
-        self._checks.made("size")
-        self._checks.made("padding")
+        self._checks.made("size", self._path)
+        self._checks.made("padding", self._path)
         if got < span:
             error = self._truncated(f"{header.end + span} bytes by HDU {header.number}", str(self._position))
             self._checks.failed("padding" if got >= size else "size", error)
@@ -174,7 +174,7 @@ def verify_sums(header: RawHeader, data: OnesComplementSum, checks: Checks) -> N
     """
     promised = header.text("DATASUM")
     if promised:
-        checks.made("datasum")
+        checks.made("datasum", header.path)
     if promised and not (promised.isdecimal() and int(promised) % LARGEST == data.value):
         checks.failed(
             "datasum",
@@ -184,7 +184,7 @@ def verify_sums(header: RawHeader, data: OnesComplementSum, checks: Checks) -> N
         )
     if not header.text("CHECKSUM"):
         return
-    checks.made("checksum")
+    checks.made("checksum", header.path)
     data.add(header.raw)
     if data.value != 0:
         checks.failed(

@@ -1,0 +1,118 @@
+"""What would become of a file and why, for a person to read: by the real road, but for its neighbours.
+
+Everything is found out by the functions that the service itself uses: the file is read by `steps`, its header is mended
+by the very mends of the record's format, one after the other, and what each has changed is told with its reason.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import replace
+from datetime import datetime
+from typing import Any, get_args
+
+from astropy.io import fits
+
+from lco_ingester import explain_text as text
+from lco_ingester import steps
+from lco_ingester.cleanup import FrameName, Mend, with_pointing
+from lco_ingester.datafile import DataFile, split_name
+from lco_ingester.exceptions import IngesterError
+from lco_ingester.file_types import file_type
+from lco_ingester.footprint import outline
+from lco_ingester.frame import Record, Validated
+from lco_ingester.header import json_value
+from lco_ingester.inspection import HeardChecks
+from lco_ingester.metrics import Metrics
+from lco_ingester.record import MENDS, Header, cards_of, header_of, lacking
+from lco_ingester.rules import RecordRules
+from lco_ingester.settings import CheckName, Settings
+from lco_ingester.steps import Contents
+
+
+def explain(
+    file: DataFile, settings: Settings, now: datetime, metadata: Mapping[str, Any] | None = None
+) -> Iterator[str]:
+    """The explanation, line by line, as far as it comes. `now` is in UTC without a time zone.
+
+    Raises, at its end, the error that the service would end with.
+    """
+    rules, checks = RecordRules.of(settings), HeardChecks.of(settings)
+    contents, failure = None, None
+    try:
+        contents = steps.read_contents(file, rules, checks, Metrics.off(), metadata)
+    except IngesterError as error:
+        failure = error
+        forgiving = HeardChecks.of(settings.model_copy(update={"validation_warn_only": get_args(CheckName)}))
+        with suppress(IngesterError):
+            contents = steps.read_contents(file, rules, forgiving, Metrics.off(), metadata)
+        checks = replace(forgiving, validation_warn_only=checks.validation_warn_only)
+    yield from text.of_file(file, file_type(split_name(file.path)[1], file.path), contents, checks)
+    yield from text.of_checks(checks, contents is not None)
+    try:
+        if contents is not None:
+            yield from _of_record(contents, file, settings, rules, checks, now)
+    except IngesterError as error:
+        failure = failure or error
+    if failure is not None:
+        yield from text.of_failure(failure)
+        raise failure
+
+
+def _of_record(
+    contents: Contents, file: DataFile, settings: Settings, rules: RecordRules, checks: HeardChecks, now: datetime
+) -> Iterator[str]:
+    keyword = rules.keys.observation_date
+    dates = [_written(header, keyword) for header in contents.headers]  # `steps` writes some forms of it anew
+    validated, failure = None, None
+    try:
+        validated = steps.make_record(contents, file, rules, checks)
+    except IngesterError as error:
+        failure = error
+    looked = [lacking(header, rules.required_headers) for header in contents.headers]
+    yield from text.of_headers([str(_written(each, "EXTNAME") or "") for each in contents.headers], looked, rules)
+    if () in looked:
+        chosen = looked.index(())
+        yield from _of_rules(contents.headers[chosen], dates[chosen], file, rules)
+    if validated is None:
+        assert failure is not None  # noqa: S101  # one of the two is there
+        raise failure
+    yield from _of_what_is_sent(validated, settings, rules, checks, now)
+
+
+def _of_rules(header: Header, date: Any, file: DataFile, rules: RecordRules) -> Iterator[str]:
+    """Each mend of the header by the mends themselves. Ends where one fails, as the record then has."""
+    name = FrameName(*split_name(file.path), file.path)
+    with suppress(IngesterError):
+        full = dict(cards_of(header, (), file.path))
+        mended: Record = dict(cards_of(header, rules.header_blacklist, file.path))
+        written = {key: date if key == rules.keys.observation_date else value for key, value in full.items()}
+        yield from text.of_blacklist([keyword for keyword in full if keyword not in mended])
+        yield from text.of_mend("date", "the archive reads it in this form", written, full)
+        for mend in MENDS[rules.archive_record_format]:
+            before = dict(mended)
+            why = mend(mended, name, rules)
+            yield from text.of_mend(_name(mend), why, before, mended)
+
+
+def _of_what_is_sent(
+    validated: Validated, settings: Settings, rules: RecordRules, checks: HeardChecks, now: datetime
+) -> Iterator[str]:
+    header = header_of(validated.record)
+    yield from text.of_public_date(header.get(rules.keys.public_date), now)
+    yield from text.of_area(outline(with_pointing(header, rules.keys)))
+    yield from text.of_format(validated.record, rules.archive_record_format)
+    yield from text.of_object(steps.stored_object(validated, now), validated, settings.bucket, now)
+    steps.refuse_unknown_extension(validated, checks)
+    yield from text.of_neighbours(settings)
+
+
+def _name(mend: Mend) -> str:
+    return str(getattr(mend, "__name__", mend)).strip("_").replace("_", " ")
+
+
+def _written(header: Header, keyword: str) -> Any:
+    """The JSON value under a keyword, None if there is none that can be read."""
+    try:
+        return json_value(header.get(keyword))
+    except fits.VerifyError:
+        return None

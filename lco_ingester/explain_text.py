@@ -1,0 +1,170 @@
+"""The sections of an explanation: facts in, lines of text out."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any, get_args
+
+from lco_ingester.datafile import DataFile, split_name
+from lco_ingester.dates import parse_date
+from lco_ingester.exceptions import IngesterError, TroubleKind
+from lco_ingester.file_types import FileType, OurType
+from lco_ingester.footprint import Outline
+from lco_ingester.frame import Record, Validated
+from lco_ingester.inspection import HeardChecks
+from lco_ingester.package import FRAME_MARKS, read_package
+from lco_ingester.rules import RecordRules
+from lco_ingester.settings import CheckName, Settings
+from lco_ingester.sketch import sketch
+from lco_ingester.steps import Contents
+from lco_ingester.store import OLD, StoredObject
+
+_ABSENT = "(absent)"
+_LONGEST_VALUE = 80  # characters
+_FORMATS = {
+    "lco": "flat (ARCHIVE_RECORD_FORMAT=lco): the mended header itself",
+    "ocs": "nested (ARCHIVE_RECORD_FORMAT=ocs): the mended header under `headers`, what the archive reads of it beside",
+}
+
+
+def of_file(file: DataFile, kind: FileType | OurType, contents: Contents | None, checks: HeardChecks) -> Iterator[str]:
+    """Name, size, md5 and kind."""
+    basename, extension = split_name(file.path)
+    yield file.path
+    yield f"  basename {basename!r}, extension {extension!r}"
+    if contents is not None:
+        yield f"  {contents.fingerprint.size} bytes, md5 {contents.md5}"
+    yield f"  read as {_kind(kind)}"
+    member = next(
+        (place for place in checks.places if any(mark in place[len(file.path) :] for mark in FRAME_MARKS)), ""
+    )
+    if member:
+        yield f"  described by {member[len(file.path) + 1 :]}, its first member named *{', *'.join(FRAME_MARKS)}"
+
+
+def _kind(kind: FileType | OurType) -> str:
+    if kind.read_headers is None:
+        return f"a companion without a header ({kind.content_type}), with given metadata"
+    if isinstance(kind, FileType):
+        return "a site's own type of file"
+    return "a package" if kind.read_headers is read_package else "FITS, unpacked if gzipped"
+
+
+def of_checks(checks: HeardChecks, was_read: bool) -> Iterator[str]:
+    """Every check and its result; `was_read`: to the file's end."""
+    yield ""
+    yield f"Checks (VALIDATION={checks.validation})"
+    for name in get_args(CheckName):
+        errors = [error for each, error in checks.forgave if each == name]
+        if not errors:
+            yield f"  {name:<10} {_without_error(checks, name, was_read)}"
+        for error in errors:
+            result = "only a warning" if name in checks.validation_warn_only else "failed"
+            yield f"  {name:<10} {result}: {error}"
+
+
+def _without_error(checks: HeardChecks, name: CheckName, was_read: bool) -> str:
+    if not checks.wanted(name):
+        return f"not asked, for VALIDATION={checks.validation}"
+    if checks.counts[name]:
+        return f"passed, {checks.counts[name]} times" if checks.counts[name] > 1 else "passed"
+    return "nothing of the kind in this file" if was_read else "not reached"
+
+
+def of_headers(names: Sequence[str], looked: Sequence[tuple[str, ...]], rules: RecordRules) -> Iterator[str]:
+    """Which HDU gave the header, and what those before it lacked."""
+    yield ""
+    yield "Header: the first HDU with all of " + ", ".join(rules.required_headers)
+    is_found = False
+    for number, (extension, missing) in enumerate(zip(names, looked, strict=True)):
+        name = f"  HDU {number} {extension}".rstrip()
+        if is_found:
+            yield f"{name}: not asked"
+        elif missing:
+            yield f"{name}: lacks {', '.join(missing)}"
+        else:
+            yield f"{name}: has them all, and gives the record's header"
+            is_found = True
+
+
+def of_blacklist(keywords: Sequence[str]) -> Iterator[str]:
+    """The first of the rules: what is left out."""
+    yield ""
+    yield "Rules that fired (docs/record.md, Clean-up)"
+    if keywords:
+        yield f"  blacklist: left out by HEADER_BLACKLIST: {', '.join(keywords)}"
+
+
+def of_mend(name: str, why: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[str]:
+    """What a mend has changed, from what to what; nothing, if it changed nothing and has nothing to say of it."""
+    changed = [keyword for keyword in {**before, **after} if _value(before, keyword) != _value(after, keyword)]
+    if not changed and why != "stands in the header":
+        return
+    yield f"  {name}: {why}"
+    for keyword in changed:
+        yield f"    {keyword}: {_value(before, keyword)} → {_value(after, keyword)}"
+
+
+def _value(header: Mapping[str, Any], keyword: str) -> str:
+    if keyword not in header:
+        return _ABSENT
+    written = json.dumps(header[keyword])
+    return written if len(written) <= _LONGEST_VALUE else f"{written[:_LONGEST_VALUE]}…"
+
+
+def of_public_date(value: Any, now: datetime) -> Iterator[str]:
+    """When the frame becomes public; why is told by the rule."""
+    yield ""
+    try:
+        date = parse_date(str(value))
+    except ValueError:
+        yield f"Public: {value!r}, which is no date that we can read"
+        return
+    yield f"Public: {'since' if date <= now else 'from'} {value} UTC" + (
+        "" if date <= now else f", in {(date - now).days} days"
+    )
+
+
+def of_area(area: Outline) -> Iterator[str]:
+    """The polygon, drawn, or why there is none."""
+    yield ""
+    yield f"Area: {'none: ' if area.polygon is None else ''}{area.why}{' (logged as a warning)' if area.odd else ''}"
+    for line in sketch(area.polygon) if area.polygon else ():
+        yield f"  {line}".rstrip()
+
+
+def of_format(record: Record, form: str) -> Iterator[str]:
+    """What kind of record the archive gets."""
+    yield ""
+    yield f"Record: {_FORMATS[form]}; {len(record)} fields, and version_set after the upload"
+
+
+def of_object(target: StoredObject, validated: Validated, bucket: str, now: datetime) -> Iterator[str]:
+    """The object in S3."""
+    days = (now - datetime.fromisoformat(validated.facts.observed)).days
+    yield ""
+    yield "S3 object"
+    yield f"  bucket              {bucket}"
+    yield f"  key                 {target.key}"
+    yield f"                      from {', '.join(validated.facts.place)}, then {validated.facts.section}"
+    yield f"  content type        {target.content_type or 'none, for this extension has none'}"
+    yield f"  content disposition {target.content_disposition}"
+    yield f"  storage class       {target.storage_class}: observed {days} days ago, the limit is {OLD.days}"
+
+
+def of_neighbours(settings: Settings) -> Iterator[str]:
+    """What an ingest would do with it."""
+    announced = f"announced on {settings.processed_exchange_name}" if settings.postprocess_files else "not announced"
+    yield ""
+    yield f"It would be uploaded, posted to {settings.api_root} and {announced}, unless the archive has this md5."
+    yield "Nothing was sent, and the archive was not asked."
+
+
+def of_failure(error: IngesterError) -> Iterator[str]:
+    """What the service would do about it."""
+    then = {
+        TroubleKind.FILE_NOT_READY: "tried again, as the file may still be being written, and then be a dead letter",
+        TroubleKind.FRAME: "a dead letter at once",
+    }
+    yield ""
+    yield f"It would not be archived, {error.reason}. In the service it is {then.get(error.trouble, 'kept')}."

@@ -1,0 +1,82 @@
+"""A file inspected without any neighbour: nothing is sent, and no service is opened."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from lco_ingester import steps
+from lco_ingester.checks import Checks
+from lco_ingester.datafile import DataFile
+from lco_ingester.exceptions import IngesterError
+from lco_ingester.metrics import Metrics
+from lco_ingester.rules import RecordRules
+from lco_ingester.settings import CheckName, Settings
+
+Failure = tuple[CheckName, IngesterError]
+
+
+@dataclass(frozen=True, slots=True)
+class HeardChecks(Checks):
+    """Checks that remember what they are told: `made` counts each by its name, `places` are the files and members.
+
+    `forgave` is what was only a warning.
+    """
+
+    forgave: list[Failure] = field(default_factory=list)
+    counts: Counter[CheckName] = field(default_factory=Counter)
+    places: list[str] = field(default_factory=list)
+
+    def forgiven(self, name: CheckName, error: IngesterError) -> None:
+        self.forgave.append((name, error))
+
+    def made(self, name: CheckName, where: str) -> None:
+        self.counts[name] += 1
+        if where not in self.places[-1:]:
+            self.places.append(where)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What `validate_file` found: a JSON-able `report` of a sound file, or the `error`; and, with both, `warnings`."""
+
+    report: dict[str, Any] | None
+    error: IngesterError | None
+    warnings: list[str]
+
+
+def validate_file(
+    file: DataFile, settings: Settings, now: datetime, metadata: Mapping[str, Any] | None = None
+) -> Verdict:
+    """All that the service would ask of a file before its upload, but for the archive's word on its md5.
+
+    `now` is in UTC without a time zone.
+    """
+    checks = HeardChecks.of(settings)
+    report, fault = None, None
+    try:
+        report = _report(file, settings, checks, now, metadata)
+    except IngesterError as error:
+        fault = error
+    return Verdict(report, fault, [f"{error} (check {name}, only a warning)" for name, error in checks.forgave])
+
+
+def _report(
+    file: DataFile, settings: Settings, checks: HeardChecks, now: datetime, metadata: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    validated = steps.read_frame(file, RecordRules.of(settings), checks, Metrics.off(), metadata)
+    steps.refuse_unknown_extension(validated, checks)
+    target = steps.stored_object(validated, now)
+    return {
+        "path": validated.path,
+        "md5": validated.md5,
+        "size": validated.fingerprint.size,
+        "extension": validated.extension,
+        "s3_key": target.key,
+        "content_type": target.content_type,
+        "storage_class": target.storage_class,
+        "warnings": [name for name, _ in checks.forgave],
+        "record_format": settings.archive_record_format,
+        "record": validated.record,
+    }
