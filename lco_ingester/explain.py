@@ -50,12 +50,14 @@ def explain(
     yield from text.of_checks(checks, contents is not None)
     try:
         if contents is not None:
+            yield from text.of_forgiveness(failure)
             yield from _of_record(contents, file, settings, rules, checks, now)
     except IngesterError as error:
         failure = failure or error
     if failure is not None:
         yield from text.of_failure(failure)
         raise failure
+    yield from text.of_neighbours(settings)
 
 
 def _of_record(
@@ -103,7 +105,6 @@ def _of_what_is_sent(
     yield from text.of_format(validated.record, rules.archive_record_format)
     yield from text.of_object(steps.stored_object(validated, now), validated, settings.bucket, now)
     steps.refuse_unknown_extension(validated, checks)
-    yield from text.of_neighbours(settings)
 
 
 def _name(mend: Mend) -> str:

@@ -71,6 +71,13 @@ def _without_error(checks: HeardChecks, name: CheckName, was_read: bool) -> str:
     return "nothing of the kind in this file" if was_read else "not reached"
 
 
+def of_forgiveness(failure: IngesterError | None) -> Iterator[str]:
+    """That what follows is not what would happen."""
+    if failure is not None:
+        yield ""
+        yield "What follows is what would become of the file if that were forgiven."
+
+
 def of_headers(names: Sequence[str], looked: Sequence[tuple[str, ...]], rules: RecordRules) -> Iterator[str]:
     """Which HDU gave the header, and what those before it lacked."""
     yield ""
@@ -168,3 +175,4 @@ def of_failure(error: IngesterError) -> Iterator[str]:
     }
     yield ""
     yield f"It would not be archived, {error.reason}. In the service it is {then.get(error.trouble, 'kept')}."
+    yield "Nothing was sent."
