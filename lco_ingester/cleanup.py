@@ -18,6 +18,7 @@ from lco_ingester.rules import Keywords, RecordRules
 CATALOGUE_MARK = "_cat"
 PRIVATE = timedelta(days=999 * 365)
 PACKAGE_REDUCTION_LEVEL = 90
+STANDS = "stands in the header"  # why a mend that always has an answer has nothing to do
 
 Cards = Iterable[tuple[str, Any]]
 
@@ -60,7 +61,7 @@ def reduction_level(header: Record, name: FrameName, rules: RecordRules) -> str:
     """A missing one, or 0, is told by the file's name."""
     keyword = rules.keys.reduction_level
     if header.get(keyword):
-        return "stands in the header"
+        return STANDS
     if name.extension == ".tar.gz":
         header[keyword] = PACKAGE_REDUCTION_LEVEL
         return "a .tar.gz is a package of reduced frames"
@@ -92,7 +93,7 @@ def public_date(header: Record, name: FrameName, rules: RecordRules) -> str:
     """When the frame becomes public, if the header does not say. Raises HeaderValueError."""
     keys = rules.keys
     if header.get(keys.public_date):
-        return "stands in the header"
+        return STANDS
     if why := _public(header, rules):
         header[keys.public_date] = header[keys.observation_date]
         return f"public at once, for {why}"

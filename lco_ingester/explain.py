@@ -4,6 +4,7 @@ Everything is found out by the functions that the service itself uses: the file 
 by the very mends of the record's format, one after the other, and what each has changed is told with its reason.
 """
 
+import math
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
@@ -89,6 +90,7 @@ def _of_rules(header: Header, date: Any, file: DataFile, rules: RecordRules) -> 
         mended: Record = dict(cards_of(header, rules.header_blacklist, file.path))
         written = {key: date if key == rules.keys.observation_date else value for key, value in full.items()}
         yield from text.of_blacklist([keyword for keyword in full if keyword not in mended])
+        yield from text.of_mend("numbers", "JSON has neither NaN nor infinity", {**full, **_odd(header, full)}, full)
         yield from text.of_mend("date", "the archive reads it in this form", written, full)
         for mend in MENDS[rules.archive_record_format]:
             before = dict(mended)
@@ -109,6 +111,19 @@ def _of_what_is_sent(
 
 def _name(mend: Mend) -> str:
     return str(getattr(mend, "__name__", mend)).strip("_").replace("_", " ")
+
+
+def _odd(header: Header, cards: Mapping[str, Any]) -> dict[str, str]:
+    """What stands in the header under keywords that JSON has no value for, though there is one."""
+    odd = {}
+    for keyword in (keyword for keyword, value in cards.items() if value is None):
+        try:
+            value = header.get(keyword)
+        except fits.VerifyError:
+            value = math.nan  # or infinity, as a bare word
+        if isinstance(value, float):
+            odd[keyword] = str(value)
+    return odd
 
 
 def _written(header: Header, keyword: str) -> Any:

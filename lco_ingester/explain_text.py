@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, get_args
 
+from lco_ingester.cleanup import STANDS
 from lco_ingester.datafile import DataFile, split_name
 from lco_ingester.dates import parse_date
 from lco_ingester.exceptions import IngesterError, TroubleKind
@@ -105,7 +106,7 @@ def of_blacklist(keywords: Sequence[str]) -> Iterator[str]:
 def of_mend(name: str, why: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[str]:
     """What a mend has changed, from what to what; nothing, if it changed nothing and has nothing to say of it."""
     changed = [keyword for keyword in {**before, **after} if _value(before, keyword) != _value(after, keyword)]
-    if not changed and why != "stands in the header":
+    if not changed and why != STANDS:
         return
     yield f"  {name}: {why}"
     for keyword in changed:

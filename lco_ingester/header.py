@@ -1,5 +1,6 @@
 """A FITS header as JSON values."""
 
+import copy
 import math
 import warnings
 from collections.abc import Iterator
@@ -55,8 +56,9 @@ def _value_of(card: fits.Card) -> JsonValue:
     try:
         return json_value(card.value)
     except fits.VerifyError:
+        mended = copy.copy(card)  # who reads the header again finds it as it was
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", AstropyWarning)
-            card.verify("silentfix")
-        value = json_value(card.value)
+            mended.verify("silentfix")
+        value = json_value(mended.value)
     return None if isinstance(value, str) and value.strip("+- ").lower() in _NO_NUMBERS else value

@@ -177,3 +177,8 @@ def test_a_compressed_frame_of_floats_with_odd_cards_is_json_too() -> None:
     [_, found] = headers_of(content)
     values = dict(cards(found, (), ""))
     assert (values["ESO DET X"], values["CPLX"], values["UNDEF"]) == (1.5, "(1+2j)", None)
+
+
+def test_reading_a_header_leaves_it_as_it_was() -> None:
+    bare = fits.Header.fromstring("RLEVEL  =                  NaN".ljust(80) + "END".ljust(80))
+    assert dict(cards(bare, (), "")) == dict(cards(bare, (), "")) == {"RLEVEL": None}

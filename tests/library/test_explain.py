@@ -1,0 +1,120 @@
+"""What an explanation tells of the rules is what the record has."""
+
+import io
+import json
+import re
+from datetime import datetime
+from typing import Any
+
+import pytest
+from astropy.io import fits
+
+from lco_ingester.datafile import StreamFile
+from lco_ingester.exceptions import ChecksumError, FileChangedError, HeaderMissingError, PackageMemberDamagedError
+from lco_ingester.explain import explain
+from lco_ingester.record import header_of
+from lco_ingester.settings import Settings, load_settings
+from tests.library.synthetic import ABSENT, BASENAME, fits_bytes, header, image, package, record_of_file
+
+NOW = datetime.fromisoformat("2020-01-31")
+CHANGE = re.compile(r"    ([A-Z0-9_-]+): (.+) → (.+)")
+ODD = {
+    "OBSNOTE": "N/A", "REQNUM": "UNSPECIFIED", "TRACKNUM": "none", "RLEVEL": ABSENT, "DAY-OBS": ABSENT,
+    "OBSTYPE": "UNKNOWN", "L1IDBIAS": "bias.fits.fz", "L1IDDARK": "N/A", "ORIGNAME": "a-e00.fits", "FILTER": "",
+    "EXPTIME": 1.23456789, "HISTORY": "long", "DATE-OBS": "2020-01-02T23:59:60",
+}  # fmt: skip
+
+
+def explained(content: bytes, name: str = BASENAME + ".fits", **settings: Any) -> list[str]:
+    return list(explain(StreamFile(io.BytesIO(content), name), load_settings(Settings, **settings), NOW))
+
+
+def explained_until_error(content: bytes, name: str = BASENAME + ".fits", **settings: Any) -> tuple[str, Exception]:
+    """All that is told, and the error at its end."""
+    lines = []
+    try:
+        for line in explain(StreamFile(io.BytesIO(content), name), load_settings(Settings, **settings), NOW):
+            lines.append(line)
+    except Exception as error:
+        return "\n".join(lines), error
+    raise AssertionError("no error")
+
+
+@pytest.mark.parametrize("form", ["lco", "ocs"])
+def test_the_last_value_told_of_a_keyword_is_the_one_in_the_record(form: str) -> None:
+    content = image(ODD)
+    lines = explained(content, archive_record_format=form)
+    told = {found[1]: found[3] for line in lines if (found := CHANGE.fullmatch(line))}
+    undated = image({**ODD, "DATE-OBS": "2020-01-03T00:00:00"})  # as the leap second is written anew
+    made = header_of(record_of_file(undated, archive_record_format=form))
+    assert len(told) > 7
+    assert {keyword: json.dumps(made[keyword]) if keyword in made else "(absent)" for keyword in told} == told
+    untold = [
+        keyword
+        for keyword, value in made.items()
+        if keyword not in (*told, "basename", "area") and value != fits.Header.fromstring(content[:5760]).get(keyword)
+    ]
+    assert untold == [], "what is not told was not changed"
+
+
+def test_nested_records_tell_where_type_and_numbers_come_from() -> None:
+    text = "\n".join(explained(image(ODD), archive_record_format="ocs"))
+    assert "find type: told by the file's name, for the header does not" in text
+    assert 'OBSTYPE: "" → "EXPOSE"' in text
+    assert 'TRACKNUM: "none" → null' in text
+    assert 'REQNUM: "UNSPECIFIED" → null' in text
+
+
+def test_dates_and_numbers_that_are_written_anew_are_told() -> None:
+    content = image({"DATE-OBS": "2020-01-02T23:59:60"}).replace(
+        b"RLEVEL  =                    0", b"RLEVEL  =                  NaN"
+    )
+    text = "\n".join(explained(content))
+    assert 'DATE-OBS: "2020-01-02T23:59:60" → "2020-01-03T00:00:00"' in text
+    assert 'RLEVEL: "nan" → null' in text
+    dated = explained(image({"DATE-OBS": ABSENT, "MJD-OBS": 58850.0}), date_from_mjd=True)
+    assert any("58850" not in line and 'DATE-OBS: null → "2020-01-02' in line for line in dated)
+
+
+def test_the_hdu_is_told_with_what_those_before_it_lack() -> None:
+    lacking = fits.PrimaryHDU(None, header({"BLKUID": ABSENT, "SITEID": ABSENT}))
+    good = fits.ImageHDU(None, header(), name="SCI")
+    lines = explained(fits_bytes(lacking, good, fits.ImageHDU(None, header())))
+    assert "  HDU 0: lacks SITEID, BLKUID" in lines
+    assert "  HDU 1 SCI: has them all, and gives the record's header" in lines
+    assert "  HDU 2: not asked" in lines
+    text, error = explained_until_error(fits_bytes(lacking))
+    assert isinstance(error, HeaderMissingError)
+    assert "HDU 0: lacks SITEID, BLKUID" in text
+
+
+def test_the_error_is_the_one_of_the_real_road_even_where_forgiveness_would_find_others() -> None:
+    bad = image({"DATASUM": "7"}, 8)
+    text, error = explained_until_error(package({"a-e91.fits": image(), "b.fits": bad}), "night.tar.gz")
+    assert isinstance(error, PackageMemberDamagedError)
+    assert "night.tar.gz:b.fits" in text
+    text, error = explained_until_error(image({"DATASUM": "7", "BLKUID": ABSENT}, 8))
+    assert isinstance(error, ChecksumError), "not what comes after it"
+    assert "HDU 0: lacks BLKUID" in text
+
+
+def test_a_file_that_changes_under_the_reader_is_no_explanation() -> None:
+    class Growing(io.BytesIO):
+        def read(self, size: int | None = -1) -> bytes:
+            place = self.tell()
+            if place == 0:
+                self.seek(0, io.SEEK_END)
+                self.write(b"\0" * 2880)
+                self.seek(place)
+            return super().read(size)
+
+    stream = Growing(image())
+    stream.name = "growing.fits"  # type: ignore[attr-defined]
+    with pytest.raises(FileChangedError):
+        list(explain(StreamFile(stream, "growing.fits"), load_settings(Settings), NOW))
+
+
+def test_a_young_frame_goes_to_the_standard_class_and_tells_when_it_becomes_public() -> None:
+    lines = explained(image())
+    assert "  storage class       STANDARD: observed 28 days ago, the limit is 60" in lines
+    assert "Public: from 2021-01-01T03:04:05.678000 UTC, in 336 days" in lines
