@@ -68,7 +68,7 @@ def _of_record(
     dates = [_written(header, keyword) for header in contents.headers]  # `steps` writes some forms of it anew
     validated, failure = None, None
     try:
-        validated = steps.make_record(contents, file, rules, checks)
+        validated = steps.make_record(contents, file.path, rules, checks)
     except IngesterError as error:
         failure = error
     looked = [lacking(header, rules.required_headers) for header in contents.headers]

@@ -68,7 +68,13 @@ def read_frame(
     `metadata` stands in for the header of a file that has none. Raises the errors of `datafile`, `stream`,
     `file_types`, `package`, `validation` and `record`.
     """
-    return make_record(read_contents(file, rules, checks, metrics, metadata), file, rules, checks)
+    contents = read_contents(file, rules, checks, metrics, metadata)
+    before, validated = contents.fingerprint, make_record(contents, file.path, rules, checks)
+    if _fingerprint(file) != before:
+        # A site's own reader reads after us: its header may be of other bytes than the md5, and nobody looks again
+        # before these are found in the archive and announced.
+        raise _changed(file.path)
+    return validated
 
 
 def read_contents(
@@ -95,18 +101,14 @@ def read_contents(
     return Contents(headers, md5, before)
 
 
-def make_record(contents: Contents, file: DataFile, rules: RecordRules, checks: Checks) -> Validated:
-    """The second half of `read_frame`: make the record."""
-    basename, extension = split_name(file.path)
+def make_record(contents: Contents, path: str, rules: RecordRules, checks: Checks) -> Validated:
+    """The second half of `read_frame`, which reads nothing: make the record."""
+    basename, extension = split_name(path)
     for header in contents.headers:
         make_dates_usable(header, rules.keys.observation_date, checks.date_from_mjd)
-    record = build_record(contents.headers, basename, extension, rules, file.path)
-    facts = facts_of(record, rules.keys, file.path)
-    if _fingerprint(file) != contents.fingerprint:
-        # A site's own reader reads after us: its header may be of other bytes than the md5, and nobody looks again
-        # before these are found in the archive and announced.
-        raise _changed(file.path)
-    return Validated(file.path, basename, extension, contents.md5, contents.fingerprint, record, facts)
+    record = build_record(contents.headers, basename, extension, rules, path)
+    facts = facts_of(record, rules.keys, path)
+    return Validated(path, basename, extension, contents.md5, contents.fingerprint, record, facts)
 
 
 def validate(

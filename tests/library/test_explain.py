@@ -3,6 +3,7 @@
 import io
 import json
 import re
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
@@ -10,10 +11,17 @@ import pytest
 from astropy.io import fits
 
 from lco_ingester.datafile import StreamFile
-from lco_ingester.exceptions import ChecksumError, FileChangedError, HeaderMissingError, PackageMemberDamagedError
+from lco_ingester.exceptions import (
+    ChecksumError,
+    FileChangedError,
+    HeaderMissingError,
+    IngesterError,
+    PackageMemberDamagedError,
+)
 from lco_ingester.explain import explain
 from lco_ingester.record import header_of
 from lco_ingester.settings import Settings, load_settings
+from tests.library.corpus import FILES
 from tests.library.synthetic import ABSENT, BASENAME, fits_bytes, header, image, package, record_of_file
 
 NOW = datetime.fromisoformat("2020-01-31")
@@ -118,3 +126,16 @@ def test_a_young_frame_goes_to_the_standard_class_and_tells_when_it_becomes_publ
     lines = explained(image())
     assert "  storage class       STANDARD: observed 28 days ago, the limit is 60" in lines
     assert "Public: from 2021-01-01T03:04:05.678000 UTC, in 336 days" in lines
+
+
+@pytest.mark.parametrize(("name", "content", "reason"), FILES.values(), ids=FILES)
+def test_a_damaged_file_is_explained_to_the_reason_that_the_service_gives(
+    name: str, content: Callable[[], bytes], reason: str
+) -> None:
+    if not reason:
+        assert explained(content(), name)[-1].startswith("Nothing was sent")
+        return
+    text, error = explained_until_error(content(), name)
+    assert isinstance(error, IngesterError)
+    assert error.reason == reason
+    assert f"It would not be archived, {reason}." in text or not text
