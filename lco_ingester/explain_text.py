@@ -31,7 +31,7 @@ _FORMATS = {
 def of_file(file: DataFile, kind: FileType | OurType, contents: Contents | None, checks: HeardChecks) -> Iterator[str]:
     """Name, size, md5 and kind."""
     basename, extension = split_name(file.path)
-    yield file.path
+    yield file.path if file.path.isprintable() else ascii(file.path)[1:-1]
     yield f"  basename {basename!r}, extension {extension!r}"
     if contents is not None:
         yield f"  {contents.fingerprint.size} bytes, md5 {contents.md5}"

@@ -116,7 +116,7 @@ class _Walk:
         if not illegal:
             return
         card = block.index(illegal[:1]) // CARD
-        keyword = block[card * CARD :][:8].decode("ascii", "replace").rstrip()
+        keyword = "".join(chr(byte) if byte in LEGAL else "?" for byte in block[card * CARD :][:8]).rstrip()
         where = f"card {(count - 1) * BLOCK // CARD + card + 1} ({keyword}) of HDU {number}"
         error = HeaderUnreadableError(
             frame=self._path,
