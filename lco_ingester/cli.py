@@ -4,6 +4,7 @@ import argparse
 import io
 import json
 import logging
+import os
 import sys
 from datetime import UTC, datetime
 from typing import Any, NoReturn
@@ -70,6 +71,8 @@ def main(arguments: list[str] | None = None) -> int:
     except IngesterError as error:
         error.frame = error.frame or options.path
         print(error, file=sys.stderr)
+    except BrokenPipeError:  # who reads has seen enough, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains when it closes stdout
     except KeyboardInterrupt:
         print(f"{options.path}: interrupted", file=sys.stderr)
     if options.check_only:

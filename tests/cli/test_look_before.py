@@ -312,6 +312,17 @@ def test_checks_that_are_only_warnings_or_not_asked_say_so(look: Callable[..., R
     assert "trailing   only a warning" in out
 
 
+def test_a_reader_who_has_seen_enough_is_no_trouble(tmp_path: Path) -> None:
+    path = write(tmp_path / f"{NAME}.fits", image(WCS, 8))
+    for mode in ("--explain", "--validate-only"):
+        reading, writing = os.pipe()
+        os.close(reading)
+        command = [sys.executable, "-m", "lco_ingester.cli", mode, str(path)]
+        with os.fdopen(writing, "wb") as pipe:
+            ended = subprocess.run(command, cwd=ROOT, stdout=pipe, stderr=subprocess.PIPE, timeout=60, check=False)
+        assert (ended.returncode, ended.stderr) == (1, b"")
+
+
 @pytest.mark.parametrize("encoding", ["latin-1", "utf-8"])
 def test_no_name_and_no_terminal_stops_an_explanation(tmp_path: Path, encoding: str) -> None:
     path = write(tmp_path / f"{NAME}-é.fits", image({"OBSNOTE": "N/A"}))
