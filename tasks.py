@@ -24,11 +24,11 @@ from ingester_app.broker import (
 from ingester_app.ingest import FrameMessage, Surroundings
 from ingester_app.ingest import ingest as ingest_frame
 from ingester_app.retry import patiences
-from lco_ingester.checks import Checks
-from lco_ingester.datafile import PathFile
 from lco_ingester.exceptions import BrokerDeploymentError
+from lco_ingester.file.checks import Checks
+from lco_ingester.file.datafile import PathFile
 from lco_ingester.frame import path_of
-from lco_ingester.rules import RecordRules
+from lco_ingester.record.rules import RecordRules
 from lco_ingester.services import Services, close_services, open_services
 
 PUT_BACK_AFTER = 5.0  # seconds; at once, twenty returns would pass in 10 ms

@@ -21,9 +21,9 @@ from ingester_app.retry import (
     trouble_to_message,
 )
 from lco_ingester import steps
-from lco_ingester.checks import Checks
-from lco_ingester.datafile import DataFile
 from lco_ingester.exceptions import FileChangedError, IngesterError, TookTooLongError, TroubleKind
+from lco_ingester.file.checks import Checks
+from lco_ingester.file.datafile import DataFile
 from lco_ingester.frame import (
     Archived,
     Frame,
@@ -36,7 +36,7 @@ from lco_ingester.frame import (
     path_of,
     to_message,
 )
-from lco_ingester.rules import RecordRules
+from lco_ingester.record.rules import RecordRules
 from lco_ingester.services import Services
 
 logger = logging.getLogger(__name__)

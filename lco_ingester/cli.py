@@ -9,11 +9,11 @@ import sys
 from datetime import UTC, datetime
 from typing import Any, NoReturn
 
-from lco_ingester.datafile import PathFile
 from lco_ingester.exceptions import CompanionError, IngesterError, NonFatalDoNotRetryError
-from lco_ingester.explain import explain
+from lco_ingester.file.datafile import PathFile
 from lco_ingester.ingester import exists_with, ingest_thumbnail_with, ingest_with
-from lco_ingester.inspection import validate_file
+from lco_ingester.preview.explain import explain
+from lco_ingester.preview.inspection import validate_file
 from lco_ingester.settings import Settings, load_settings
 from lco_ingester.thumbnails import SIZES, Thumbnail
 

@@ -14,16 +14,16 @@ from datetime import UTC, datetime
 from typing import IO, Any
 
 from lco_ingester import steps, thumbnails
-from lco_ingester.checks import Checks
-from lco_ingester.datafile import StreamFile
 from lco_ingester.exceptions import AlreadyArchivedError, HeaderMissingError
+from lco_ingester.file.checks import Checks
+from lco_ingester.file.datafile import StreamFile
+from lco_ingester.file.stream import md5_of_stream
 from lco_ingester.frame import InArchive, Record, Validated
 from lco_ingester.metrics import Metrics
-from lco_ingester.record import end_of_exposure, header_of
-from lco_ingester.rules import Keywords, RecordRules
+from lco_ingester.record.build import end_of_exposure, header_of
+from lco_ingester.record.rules import Keywords, RecordRules
 from lco_ingester.services import open_services
 from lco_ingester.settings import Settings, load_settings
-from lco_ingester.stream import md5_of_stream
 
 Path = str | os.PathLike[str]
 

@@ -12,9 +12,6 @@ from datetime import datetime
 from typing import Any
 
 from lco_ingester.archive import Archive, DuplicateVersion, Posted
-from lco_ingester.checks import Checks
-from lco_ingester.datafile import DataFile, ExactReader, refuse_unusable_name, split_name
-from lco_ingester.dates import make_dates_usable
 from lco_ingester.exceptions import (
     ArchivedElsewhereError,
     ArchiveFailedError,
@@ -25,15 +22,19 @@ from lco_ingester.exceptions import (
     IngesterError,
     SupersededError,
 )
-from lco_ingester.file_types import file_type, headers_by_hook, headers_of
+from lco_ingester.file.checks import Checks
+from lco_ingester.file.datafile import DataFile, ExactReader, refuse_unusable_name, split_name
+from lco_ingester.file.header import Header
+from lco_ingester.file.stream import HashingReader
+from lco_ingester.file.types import file_type, headers_by_hook, headers_of
 from lco_ingester.frame import Archived, Fingerprint, InArchive, Record, Uploaded, Validated
 from lco_ingester.metrics import Metrics
 from lco_ingester.publisher import Publisher
-from lco_ingester.record import Header, announcement, build_record, facts_of
-from lco_ingester.rules import RecordRules
+from lco_ingester.record.build import announcement, build_record, facts_of
+from lco_ingester.record.dates import make_dates_usable
+from lco_ingester.record.rules import RecordRules
 from lco_ingester.services import Services
 from lco_ingester.store import Store, StoredObject, describe_object
-from lco_ingester.stream import HashingReader
 
 LONGEST_KEY = 32  # characters that the archive takes as the key of a version (docs/archive-api.md)
 
@@ -65,8 +66,7 @@ def read_frame(
 ) -> Validated:
     """Read a file once, from first to last byte, check it and make its record. No network but for a metric.
 
-    `metadata` stands in for the header of a file that has none. Raises the errors of `datafile`, `stream`,
-    `file_types`, `package`, `validation` and `record`.
+    `metadata` stands in for the header of a file that has none. Raises the errors of `file` and `record`.
     """
     contents = read_contents(file, rules, checks, metrics, metadata)
     before, validated = contents.fingerprint, make_record(contents, file.path, rules, checks)

@@ -23,9 +23,9 @@ from lco_ingester.exceptions import (
     StoreRefusedError,
     StoreUnavailableError,
 )
-from lco_ingester.footprint import is_set
 from lco_ingester.frame import Facts
 from lco_ingester.parts import PartsClient, put_in_parts
+from lco_ingester.record.footprint import is_set
 
 # S3 documentation, "Amazon S3 multipart upload limits".
 LARGEST_PUT = 5 * 1024**3  # bytes; what is larger goes in parts

@@ -5,14 +5,14 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from lco_ingester.checks import Checks
-from lco_ingester.datafile import DataFile, split_name
 from lco_ingester.exceptions import CompanionError
-from lco_ingester.file_types import file_type
+from lco_ingester.file.checks import Checks
+from lco_ingester.file.datafile import DataFile, split_name
+from lco_ingester.file.types import file_type
 from lco_ingester.frame import Record, Uploaded, Validated
 from lco_ingester.metrics import Metrics
-from lco_ingester.record import facts_of
-from lco_ingester.rules import RecordRules
+from lco_ingester.record.build import facts_of
+from lco_ingester.record.rules import RecordRules
 from lco_ingester.services import Services
 from lco_ingester.steps import named, read_frame, refuse_outdated, refuse_unknown_extension, version_set
 

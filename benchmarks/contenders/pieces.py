@@ -11,12 +11,12 @@ import time
 # piece → functions, each where it is called from
 PIECES = {
     "settings": ["lco_ingester.ingester:_settings"],
-    "md5": ["lco_ingester.steps:md5_of_stream", "lco_ingester.stream:HashingReader._count"],
-    "checksum": ["lco_ingester.checksum:OnesComplementSum.add"],
+    "md5": ["lco_ingester.steps:md5_of_stream", "lco_ingester.file.stream:HashingReader._count"],
+    "checksum": ["lco_ingester.file.checksum:OnesComplementSum.add"],
     "walk, sizes, characters": ["lco_ingester.steps:read_headers"],
-    "headers by astropy": ["lco_ingester.validation:as_astropy_reads"],
+    "headers by astropy": ["lco_ingester.file.validation:as_astropy_reads"],
     "record": ["lco_ingester.steps:build_record"],
-    "footprint (WCS)": ["lco_ingester.record:footprint"],
+    "footprint (WCS)": ["lco_ingester.record.build:footprint"],
     "archive GET": ["lco_ingester.archive:Archive.has_version"],
     "S3 put": ["lco_ingester.store:Store.put"],
     "archive POST": ["lco_ingester.archive:Archive.post_frame"],

@@ -21,7 +21,7 @@ from ingester_app.demo.sample_frames import make_frames
 from ingester_app.demo.servers import ArchiveServer, S3Server, end, running_archive, running_s3
 from ingester_app.demo.watch import Outcome, Watch
 from ingester_app.settings import ServiceSettings
-from lco_ingester.datafile import split_name
+from lco_ingester.file.datafile import split_name
 from lco_ingester.settings import load_settings
 
 START_PATIENCE = 60.0  # seconds

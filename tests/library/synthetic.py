@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 from astropy.io import fits
 
-from lco_ingester.checks import Checks
+from lco_ingester.file.checks import Checks
+from lco_ingester.file.stream import CountingReader, unpacked
+from lco_ingester.file.validation import read_headers
 from lco_ingester.frame import Record
-from lco_ingester.record import build_record
-from lco_ingester.rules import RecordRules
+from lco_ingester.record.build import build_record
+from lco_ingester.record.rules import RecordRules
 from lco_ingester.settings import Settings
-from lco_ingester.stream import CountingReader, unpacked
-from lco_ingester.validation import read_headers
 
 ROOT = Path(__file__).resolve().parents[2]
 

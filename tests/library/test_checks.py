@@ -13,10 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lco_ingester import ingester, steps
-from lco_ingester.checks import STRICT_ONLY
-from lco_ingester.checksum import OnesComplementSum
-from lco_ingester.datafile import StreamFile
 from lco_ingester.exceptions import ExtensionNotAcceptedError, FileChangedError, IngesterError
+from lco_ingester.file.checks import STRICT_ONLY
+from lco_ingester.file.checksum import OnesComplementSum
+from lco_ingester.file.datafile import StreamFile
 from lco_ingester.metrics import Metrics
 from lco_ingester.services import Services
 from lco_ingester.settings import CheckName

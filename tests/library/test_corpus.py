@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from lco_ingester.datafile import PathFile, StreamFile
 from lco_ingester.exceptions import IngesterError
+from lco_ingester.file.datafile import PathFile, StreamFile
 from lco_ingester.metrics import Metrics
-from lco_ingester.record import build_record
+from lco_ingester.record.build import build_record
 from lco_ingester.steps import read_frame
 from tests.library.corpus import FILES
 from tests.library.synthetic import checks, header, headers_of, rules

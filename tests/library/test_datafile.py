@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from lco_ingester.datafile import ExactReader, PathFile, StreamFile
 from lco_ingester.exceptions import (
     DoNotRetryError,
     FileChangedError,
@@ -19,8 +18,9 @@ from lco_ingester.exceptions import (
     FileUnreadableError,
     RetryError,
 )
+from lco_ingester.file.datafile import ExactReader, PathFile, StreamFile
+from lco_ingester.file.stream import md5_of_stream
 from lco_ingester.frame import Fingerprint
-from lco_ingester.stream import md5_of_stream
 
 CONTENT = b"0123456789" * 1000
 

@@ -9,10 +9,10 @@ from astropy.time import Time
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lco_ingester.datafile import StreamFile
-from lco_ingester.dates import date_of_mjd, make_dates_usable, parse_date
 from lco_ingester.exceptions import HeaderMissingError
+from lco_ingester.file.datafile import StreamFile
 from lco_ingester.metrics import Metrics
+from lco_ingester.record.dates import date_of_mjd, make_dates_usable, parse_date
 from lco_ingester.steps import read_frame
 from tests.library.synthetic import ABSENT, checks, image, rules
 

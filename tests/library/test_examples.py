@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from lco_ingester.datafile import PathFile
+from lco_ingester.file.datafile import PathFile
 from lco_ingester.metrics import Metrics
 from lco_ingester.steps import read_frame, stored_object, version_set
 from tests.library.synthetic import ROOT, checks, rules

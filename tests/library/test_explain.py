@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 from astropy.io import fits
 
-from lco_ingester.datafile import StreamFile, split_name
 from lco_ingester.exceptions import (
     ChecksumError,
     FileChangedError,
@@ -18,8 +17,9 @@ from lco_ingester.exceptions import (
     IngesterError,
     PackageMemberDamagedError,
 )
-from lco_ingester.explain import explain
-from lco_ingester.record import header_of
+from lco_ingester.file.datafile import StreamFile, split_name
+from lco_ingester.preview.explain import explain
+from lco_ingester.record.build import header_of
 from lco_ingester.settings import Settings, load_settings
 from tests.library.corpus import FILES
 from tests.library.synthetic import ABSENT, BASENAME, fits_bytes, header, image, package, record_of_file

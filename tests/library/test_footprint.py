@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from astropy.wcs import WCS
 
-from lco_ingester.footprint import footprint
+from lco_ingester.record.footprint import footprint
 from tests.library.sphere import encloses, image_cards, legal, sky_at
 from tests.library.synthetic import record_of
 

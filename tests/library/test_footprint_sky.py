@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lco_ingester.footprint import footprint
+from lco_ingester.record.footprint import footprint
 from tests.library.sphere import (
     DIALECTS,
     PROJECTIONS,

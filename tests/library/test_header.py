@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lco_ingester.exceptions import HeaderValueError, IngesterError
-from lco_ingester.header import cards, json_value
+from lco_ingester.file.header import cards, json_value
 from tests.library.synthetic import compressed, fits_bytes, header, headers_of, image, record_of, record_of_file
 
 KEYWORDS = st.from_regex(r"X[A-Z0-9_-]{0,7}", fullmatch=True)

@@ -16,8 +16,8 @@ from lco_ingester.exceptions import (
     PackageMemberMissingError,
     TruncatedFrameError,
 )
-from lco_ingester.package import read_package
-from lco_ingester.stream import CountingReader, unpacked
+from lco_ingester.file.package import read_package
+from lco_ingester.file.stream import CountingReader, unpacked
 from tests.library.synthetic import checks, compressed, image, package
 
 NAME = "LCO2020A-001_1_ftn_20200102_0001.tar.gz"

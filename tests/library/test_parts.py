@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lco_ingester.datafile import ExactReader
 from lco_ingester.exceptions import FileChangedError, StoreUnavailableError
+from lco_ingester.file.datafile import ExactReader
 from lco_ingester.parts import MOST_PARTS, SMALLEST_PART, part_size
 from lco_ingester.store import LARGEST_OBJECT, LARGEST_PUT, Store, StoredObject, StoredVersion, open_store
 from tests.support.servers import S3Server

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lco_ingester.exceptions import DoNotRetryError, HeaderMissingError, HeaderUnreadableError, HeaderValueError
-from lco_ingester.record import build_record, end_of_exposure
+from lco_ingester.record.build import build_record, end_of_exposure
 from tests.library.synthetic import (
     ABSENT,
     BASENAME,

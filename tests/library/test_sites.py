@@ -13,7 +13,6 @@ from typing import Any
 
 import pytest
 
-from lco_ingester import file_types
 from lco_ingester.exceptions import (
     DoNotRetryError,
     HeaderMissingError,
@@ -21,11 +20,12 @@ from lco_ingester.exceptions import (
     HookError,
     TruncatedFrameError,
 )
-from lco_ingester.file_types import headers_by_hook, headers_of
-from lco_ingester.record import build_record, facts_of
-from lco_ingester.rules import RecordRules
+from lco_ingester.file import types
+from lco_ingester.file.stream import HashingReader
+from lco_ingester.file.types import headers_by_hook, headers_of
+from lco_ingester.record.build import build_record, facts_of
+from lco_ingester.record.rules import RecordRules
 from lco_ingester.settings import Settings, load_settings
-from lco_ingester.stream import HashingReader
 from tests.library.synthetic import ABSENT, ROOT, checks, image, new_basename, record_of, rules
 from tests.support.servers import ArchiveServer, S3Server
 
@@ -114,9 +114,9 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     install(directory, "sno_more", "[lco_ingester.records]\n.twice = sno_frames:NUMBER\n")
     monkeypatch.syspath_prepend(directory)
     importlib.invalidate_caches()
-    file_types._hooks.cache_clear()
+    types._hooks.cache_clear()
     yield directory
-    file_types._hooks.cache_clear()
+    types._hooks.cache_clear()
     sys.modules.pop("sno_frames", None)
 
 
@@ -124,7 +124,7 @@ def frame(**changes: Any) -> bytes:
     return json.dumps({**HEADER, **changes}).encode() + b"\n" + bytes(range(256))
 
 
-def read(content: bytes, extension: str = ".snf", metadata: dict[str, Any] | None = None) -> list[file_types.Header]:
+def read(content: bytes, extension: str = ".snf", metadata: dict[str, Any] | None = None) -> list[types.Header]:
     path = f"a{extension}"
     headers = headers_of(HashingReader(io.BytesIO(content), path), extension, path, checks(), metadata)
     return headers_by_hook(io.BytesIO(content), extension, path) if headers is None else headers

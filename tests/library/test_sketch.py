@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from lco_ingester.sketch import COLUMNS, ROWS, sketch
+from lco_ingester.preview.sketch import COLUMNS, ROWS, sketch
 from tests.library.synthetic import record_of
 
 

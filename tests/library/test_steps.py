@@ -13,7 +13,6 @@ import pytest
 
 from lco_ingester import steps
 from lco_ingester.archive import Archive
-from lco_ingester.datafile import PathFile, StreamFile
 from lco_ingester.exceptions import (
     ArchivedElsewhereError,
     ArchiveFailedError,
@@ -22,6 +21,7 @@ from lco_ingester.exceptions import (
     FileMissingError,
     SupersededError,
 )
+from lco_ingester.file.datafile import PathFile, StreamFile
 from lco_ingester.frame import Archived, InArchive, Uploaded, Validated
 from lco_ingester.metrics import Metrics
 from lco_ingester.publisher import Publisher

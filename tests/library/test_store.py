@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 from botocore import exceptions as boto
 
-from lco_ingester.datafile import ExactReader
 from lco_ingester.exceptions import (
     BackoffRetryError,
     BucketNotVersionedError,
@@ -25,8 +24,9 @@ from lco_ingester.exceptions import (
     StoreRefusedError,
     StoreUnavailableError,
 )
-from lco_ingester.file_types import file_type
-from lco_ingester.record import facts_of
+from lco_ingester.file.datafile import ExactReader
+from lco_ingester.file.types import file_type
+from lco_ingester.record.build import facts_of
 from lco_ingester.store import LARGEST_OBJECT, Store, StoredObject, StoredVersion, describe_object, open_store
 from tests.library.scripted import Answer, Scripted, closed_port, scripted
 from tests.library.synthetic import CARDS, rules

@@ -26,9 +26,9 @@ from lco_ingester.exceptions import (
     TrailingBytesError,
     TruncatedFrameError,
 )
-from lco_ingester.stream import HashingReader, unpacked
-from lco_ingester.structure import BLOCK
-from lco_ingester.validation import read_headers
+from lco_ingester.file.stream import HashingReader, unpacked
+from lco_ingester.file.structure import BLOCK
+from lco_ingester.file.validation import read_headers
 from tests.library.synthetic import checks, compressed, fits_bytes, header, headers_of, image, record_of_file
 
 ONE_IMAGE = image(pixels=60)

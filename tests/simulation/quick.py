@@ -12,9 +12,11 @@ from typing import Any, BinaryIO
 from unittest.mock import patch
 
 from ingester_app import dead_letters
-from lco_ingester import file_types, record, steps
+from lco_ingester import steps
 from lco_ingester.exceptions import IngesterError
-from lco_ingester.stream import HashingReader
+from lco_ingester.file import types
+from lco_ingester.file.stream import HashingReader
+from lco_ingester.record import build
 from tests.library.synthetic import checks
 from tests.simulation.files import SITES_EXTENSION
 
@@ -68,7 +70,7 @@ def _headers_by_hook(stream: BinaryIO, extension: str, path: str) -> _Headers | 
 def _parsed(content: bytes, extension: str, path: str, asked: Any) -> _Headers | IngesterError:
     try:
         reader = HashingReader(io.BytesIO(content), path)
-        headers = _Headers(file_types.headers_of(reader, extension, path, asked) or ())
+        headers = _Headers(types.headers_of(reader, extension, path, asked) or ())
     except IngesterError as error:
         return error
     headers.content = content
@@ -78,7 +80,7 @@ def _parsed(content: bytes, extension: str, path: str, asked: Any) -> _Headers |
 def _build_record(headers: _Headers, basename: str, extension: str, rules: Any, path: str) -> Any:
     key = headers.content, basename, extension, rules, path
     if key not in _records:
-        _records[key] = record.build_record(headers, basename, extension, rules, path)
+        _records[key] = build.build_record(headers, basename, extension, rules, path)
     return _records[key]
 
 

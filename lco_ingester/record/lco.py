@@ -1,6 +1,7 @@
 """The flat record, `lco`: the cleaned header itself (docs/record.md, "Clean-up")."""
 
-from lco_ingester.cleanup import (
+from lco_ingester.frame import Record
+from lco_ingester.record.cleanup import (
     COMPLETE,
     Cards,
     FrameName,
@@ -11,9 +12,8 @@ from lco_ingester.cleanup import (
     related_frame,
     rounded_exposure,
 )
-from lco_ingester.footprint import is_set
-from lco_ingester.frame import Record
-from lco_ingester.rules import Keywords, RecordRules
+from lco_ingester.record.footprint import is_set
+from lco_ingester.record.rules import Keywords, RecordRules
 from lco_ingester.settings import Settings
 
 RELATED_FRAMES = (

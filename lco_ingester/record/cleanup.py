@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from lco_ingester.dates import parse_date
 from lco_ingester.exceptions import HeaderValueError
-from lco_ingester.footprint import Polygon, footprint
 from lco_ingester.frame import Record
-from lco_ingester.rules import Keywords, RecordRules
+from lco_ingester.record.dates import parse_date
+from lco_ingester.record.footprint import Polygon, footprint
+from lco_ingester.record.rules import Keywords, RecordRules
 
 CATALOGUE_MARK = "_cat"
 PRIVATE = timedelta(days=999 * 365)

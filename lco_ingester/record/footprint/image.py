@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from lco_ingester.footprint.cards import number
-from lco_ingester.footprint.plane import Points, bow, inside, on_plane
-from lco_ingester.footprint.pointing import in_circle
-from lco_ingester.footprint.sky import Sky
+from lco_ingester.record.footprint.cards import number
+from lco_ingester.record.footprint.plane import Points, bow, inside, on_plane
+from lco_ingester.record.footprint.pointing import in_circle
+from lco_ingester.record.footprint.sky import Sky
 
 _STEPS = 64  # along each side, a power of two
 _GRID = 8  # points in the inside of the image, in each direction

@@ -9,7 +9,7 @@ from astropy.io import fits
 from astropy.utils.exceptions import AstropyWarning
 
 from lco_ingester.exceptions import FitsStructureError
-from lco_ingester.structure import BLOCK, RawHeader
+from lco_ingester.file.structure import BLOCK, RawHeader
 
 # All that astropy was seen to raise over damaged headers.
 _ASTROPY_ERRORS = (

@@ -3,8 +3,8 @@
 import copy
 import math
 import warnings
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import Any, TypeAlias
 
 from astropy.io import fits
 from astropy.io.fits.card import Undefined
@@ -12,6 +12,8 @@ from astropy.utils.exceptions import AstropyWarning
 
 from lco_ingester.exceptions import HeaderValueError
 
+# A FITS header, or what stands in for one: given metadata, or what a site's own reader found.
+Header: TypeAlias = Mapping[str, Any] | fits.Header
 JsonValue = str | int | float | bool | None
 
 # Numbers that FITS cannot write and some writers do all the same, without quotes; JSON has none of them either.

@@ -3,7 +3,9 @@
 import re
 from typing import Any
 
-from lco_ingester.cleanup import (
+from lco_ingester.exceptions import HeaderValueError
+from lco_ingester.frame import Record
+from lco_ingester.record.cleanup import (
     COMPLETE,
     Cards,
     FrameName,
@@ -15,10 +17,8 @@ from lco_ingester.cleanup import (
     related_frame,
     rounded_exposure,
 )
-from lco_ingester.exceptions import HeaderValueError
-from lco_ingester.footprint import is_set
-from lco_ingester.frame import Record
-from lco_ingester.rules import Keywords, RecordRules
+from lco_ingester.record.footprint import is_set
+from lco_ingester.record.rules import Keywords, RecordRules
 
 RELATED_FRAMES = (
     "L1IDBIAS", "L1IDDARK", "L1IDFLAT", "L1IDSHUT", "L1IDMASK", "L1IDFRNG", "L1IDCAT", "L1IDARC", "L1ID1D", "L1ID2D",

@@ -7,11 +7,11 @@ from datetime import datetime
 from typing import Any
 
 from lco_ingester import steps
-from lco_ingester.checks import Checks
-from lco_ingester.datafile import DataFile
 from lco_ingester.exceptions import IngesterError
+from lco_ingester.file.checks import Checks
+from lco_ingester.file.datafile import DataFile
 from lco_ingester.metrics import Metrics
-from lco_ingester.rules import RecordRules
+from lco_ingester.record.rules import RecordRules
 from lco_ingester.settings import CheckName, Settings
 
 Failure = tuple[CheckName, IngesterError]

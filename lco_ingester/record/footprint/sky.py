@@ -12,9 +12,9 @@ from astropy.io import fits
 from astropy.units import degree
 from astropy.wcs import WCS
 
-from lco_ingester.footprint.cards import NoPlaceError, is_set, number, upper
-from lco_ingester.footprint.frames import LATITUDE_OF, frame_of
-from lco_ingester.footprint.matrix import cd_matrix
+from lco_ingester.record.footprint.cards import NoPlaceError, is_set, number, upper
+from lco_ingester.record.footprint.frames import LATITUDE_OF, frame_of
+from lco_ingester.record.footprint.matrix import cd_matrix
 
 Points = npt.NDArray[np.float64]
 

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
-from lco_ingester.checks import Checks
 from lco_ingester.exceptions import (
     DoNotRetryError,
     ExpandsTooFarError,
@@ -16,6 +15,7 @@ from lco_ingester.exceptions import (
     GzipDamagedError,
     TruncatedFrameError,
 )
+from lco_ingester.file.checks import Checks
 
 CHUNK = 512 * 1024  # bytes read at a time: memory stays flat, and the sums find in the cache what the md5 has read
 _BUFFER = 32 * 1024  # bytes: less than a chunk, which is then read past the buffer

@@ -13,19 +13,19 @@ from typing import Any, get_args
 
 from astropy.io import fits
 
-from lco_ingester import explain_text as text
 from lco_ingester import steps
-from lco_ingester.cleanup import FrameName, Mend, with_pointing
-from lco_ingester.datafile import DataFile, split_name
 from lco_ingester.exceptions import IngesterError
-from lco_ingester.file_types import file_type
-from lco_ingester.footprint import outline
+from lco_ingester.file.datafile import DataFile, split_name
+from lco_ingester.file.header import Header, json_value
+from lco_ingester.file.types import file_type
 from lco_ingester.frame import Record, Validated
-from lco_ingester.header import json_value
-from lco_ingester.inspection import HeardChecks
 from lco_ingester.metrics import Metrics
-from lco_ingester.record import MENDS, Header, cards_of, header_of, lacking
-from lco_ingester.rules import RecordRules
+from lco_ingester.preview import text
+from lco_ingester.preview.inspection import HeardChecks
+from lco_ingester.record.build import MENDS, cards_of, header_of, lacking
+from lco_ingester.record.cleanup import FrameName, Mend, with_pointing
+from lco_ingester.record.footprint import outline
+from lco_ingester.record.rules import RecordRules
 from lco_ingester.settings import CheckName, Settings
 from lco_ingester.steps import Contents
 

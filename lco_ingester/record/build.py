@@ -3,22 +3,20 @@
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from datetime import datetime, time, timedelta
-from typing import Any, TypeAlias
+from typing import Any
 
 from astropy.io import fits
 
-from lco_ingester import record_lco, record_ocs
-from lco_ingester.cleanup import Cards, FrameName, observation_date
-from lco_ingester.dates import parse_date
 from lco_ingester.exceptions import HeaderMissingError, HeaderValueError
+from lco_ingester.file.header import Header, cards, json_value
 from lco_ingester.frame import Facts, Record
-from lco_ingester.header import cards, json_value
-from lco_ingester.rules import Keywords, RecordRules
+from lco_ingester.record import lco, ocs
+from lco_ingester.record.cleanup import Cards, FrameName, observation_date
+from lco_ingester.record.dates import parse_date
+from lco_ingester.record.rules import Keywords, RecordRules
 
-Header: TypeAlias = Mapping[str, Any] | fits.Header
-
-FORMATS = {"lco": record_lco.lco_record, "ocs": record_ocs.ocs_record}
-MENDS = {"lco": record_lco.MENDS, "ocs": record_ocs.MENDS}
+FORMATS = {"lco": lco.lco_record, "ocs": ocs.ocs_record}
+MENDS = {"lco": lco.MENDS, "ocs": ocs.MENDS}
 # What of a nested record an announcement has beside its header.
 _ANNOUNCED = ("basename", "area", "version_set", "frameid", "filename", "url")
 

@@ -11,10 +11,10 @@ from typing import Any
 from astropy.io import fits
 from astropy.utils.exceptions import AstropyWarning
 
-from lco_ingester.footprint.cards import NoPlaceError, is_set
-from lco_ingester.footprint.image import image_ring
-from lco_ingester.footprint.pointing import pointing_ring
-from lco_ingester.footprint.sky import sky_of
+from lco_ingester.record.footprint.cards import NoPlaceError, is_set
+from lco_ingester.record.footprint.image import image_ring
+from lco_ingester.record.footprint.pointing import pointing_ring
+from lco_ingester.record.footprint.sky import sky_of
 
 __all__ = ["Outline", "Polygon", "footprint", "is_set", "outline"]
 

@@ -10,7 +10,6 @@ from collections.abc import Iterator
 
 from astropy.io import fits
 
-from lco_ingester.checks import Checks
 from lco_ingester.exceptions import (
     IngesterError,
     PackageError,
@@ -19,8 +18,9 @@ from lco_ingester.exceptions import (
     TrailingBytesError,
     TruncatedFrameError,
 )
-from lco_ingester.stream import CHUNK, CountingReader, Readable, drain, gzip_errors_named, unpacked
-from lco_ingester.validation import read_headers
+from lco_ingester.file.checks import Checks
+from lco_ingester.file.stream import CHUNK, CountingReader, Readable, drain, gzip_errors_named, unpacked
+from lco_ingester.file.validation import read_headers
 
 EXTENSIONS = (".tar.gz", ".tar")
 FRAME_MARKS = ("e00.fits", "e90.fits", "e91.fits")

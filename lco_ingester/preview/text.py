@@ -5,18 +5,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, get_args
 
-from lco_ingester.cleanup import STANDS
-from lco_ingester.datafile import DataFile, split_name
-from lco_ingester.dates import parse_date
 from lco_ingester.exceptions import IngesterError, TroubleKind
-from lco_ingester.file_types import FileType, OurType
-from lco_ingester.footprint import Outline
+from lco_ingester.file.datafile import DataFile, split_name
+from lco_ingester.file.package import FRAME_MARKS, read_package
+from lco_ingester.file.types import FileType, OurType
 from lco_ingester.frame import Record, Validated
-from lco_ingester.inspection import HeardChecks
-from lco_ingester.package import FRAME_MARKS, read_package
-from lco_ingester.rules import RecordRules
+from lco_ingester.preview.inspection import HeardChecks
+from lco_ingester.preview.sketch import sketch
+from lco_ingester.record.cleanup import STANDS
+from lco_ingester.record.dates import parse_date
+from lco_ingester.record.footprint import Outline
+from lco_ingester.record.rules import RecordRules
 from lco_ingester.settings import CheckName, Settings
-from lco_ingester.sketch import sketch
 from lco_ingester.steps import Contents
 from lco_ingester.store import OLD, StoredObject
 

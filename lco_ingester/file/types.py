@@ -12,12 +12,12 @@ from typing import Any, BinaryIO
 
 from astropy.io import fits
 
-from lco_ingester.checks import Checks
 from lco_ingester.exceptions import CompanionError, EmptyFileError, HookError, IngesterError
-from lco_ingester.package import read_package
-from lco_ingester.record import Header
-from lco_ingester.stream import CountingReader, Readable, unpacked
-from lco_ingester.validation import read_headers as read_fits
+from lco_ingester.file.checks import Checks
+from lco_ingester.file.header import Header
+from lco_ingester.file.package import read_package
+from lco_ingester.file.stream import CountingReader, Readable, unpacked
+from lco_ingester.file.validation import read_headers as read_fits
 
 GROUP = "lco_ingester.records"
 
@@ -127,7 +127,7 @@ def _loaded(hooks: tuple[EntryPoint, ...], path: str) -> FileType:
     except Exception as error:  # importing a site's module may raise anything
         raise HookError(frame=path, check=named, found=f"{type(error).__name__}: {error}") from error
     if not isinstance(kind, FileType):
-        raise HookError(frame=path, check=named, expected="a lco_ingester.file_types.FileType", found=repr(kind))
+        raise HookError(frame=path, check=named, expected="a lco_ingester.file.types.FileType", found=repr(kind))
     return kind
 
 

@@ -6,9 +6,6 @@ counted and summed up. Only then is astropy shown the headers, and nothing else.
 
 from astropy.io import fits
 
-from lco_ingester.astropy_view import as_astropy_reads
-from lco_ingester.checks import Checks
-from lco_ingester.checksum import LARGEST, OnesComplementSum
 from lco_ingester.exceptions import (
     ChecksumError,
     EmptyFileError,
@@ -18,8 +15,11 @@ from lco_ingester.exceptions import (
     TrailingBytesError,
     TruncatedFrameError,
 )
-from lco_ingester.stream import CHUNK, Readable, drain
-from lco_ingester.structure import BLOCK, CARD, LEGAL, RawHeader
+from lco_ingester.file.astropy_view import as_astropy_reads
+from lco_ingester.file.checks import Checks
+from lco_ingester.file.checksum import LARGEST, OnesComplementSum
+from lco_ingester.file.stream import CHUNK, Readable, drain
+from lco_ingester.file.structure import BLOCK, CARD, LEGAL, RawHeader
 
 LONGEST_HEADERS = 16 * 1024 * 1024  # bytes of all headers of a file together
 _FIRST_CARD = b"SIMPLE  ="

@@ -1,0 +1,1 @@
+"""What would become of a file, and why: nothing is sent."""
