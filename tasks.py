@@ -21,7 +21,7 @@ from ingester_app.broker import (
     prepare_celery_broker,
     send_letter,
 )
-from ingester_app.ingest import FrameMessage, Surroundings
+from ingester_app.ingest import FrameMessage, Surroundings, mark_of
 from ingester_app.ingest import ingest as ingest_frame
 from ingester_app.retry import patiences
 from lco_ingester.exceptions import BrokerDeploymentError
@@ -36,6 +36,7 @@ PUT_BACK_AFTER = 5.0  # seconds; at once, twenty returns would pass in 10 ms
 settings = celeryconfig.settings
 app = Celery("ingester", set_as_current=False, config_source="celeryconfig")
 letters = dead_letter_queue(settings)
+made_with = mark_of(settings)
 
 
 def services() -> Services:
@@ -59,6 +60,7 @@ def ingest(task: Task, **message: Any) -> str:
         bury=lambda letter: send_letter(app, letters, letter),
         worker=task.request.hostname or socket.gethostname(),
         jitter=random.random,
+        made_with=made_with,
     )
     redelivered = bool((task.request.delivery_info or {}).get("redelivered"))
     with logs.bound(task_id=task.request.id):

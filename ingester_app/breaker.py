@@ -1,5 +1,6 @@
 """A circuit breaker before each neighbour: a server that is down costs a frame microseconds, and not a time-out."""
 
+import copy
 import logging
 from collections.abc import Callable
 from dataclasses import replace
@@ -13,6 +14,7 @@ from lco_ingester.exceptions import (
     ArchiveUnavailableError,
     BackoffRetryError,
     BrokerUnavailableError,
+    IngesterError,
     StoreUnavailableError,
 )
 from lco_ingester.metrics import Metrics
@@ -42,7 +44,7 @@ class Breaker:
         if self._circuit.opened:
             raise self._unavailable(
                 detail=f"not asked, for it gave no answer {self._circuit.failure_count} times in a row",
-                found=str(self._circuit.last_failure),
+                found=self._last_failure(),
             )
         was_closed = self._circuit.closed
         try:
@@ -50,6 +52,13 @@ class Breaker:
                 return function(*arguments, **named)
         finally:
             self._tell(was_closed)
+
+    def _last_failure(self) -> str:
+        """What the server did last, without the frame that it did it to: another one is in hand now."""
+        error = copy.copy(self._circuit.last_failure)
+        if isinstance(error, IngesterError):
+            error.frame = ""
+        return str(error)
 
     def _tell(self, was_closed: bool) -> None:
         is_closed = self._circuit.closed

@@ -6,9 +6,8 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import wraps
+from functools import cached_property, wraps
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -37,11 +36,18 @@ class Age(click.ParamType):  # type: ignore[type-arg]  # generic only in the new
         return float(match[1]) * UNITS[match[2]]
 
 
-@dataclass(frozen=True, slots=True)
 class Site:
-    """The deployment that the environment's settings describe."""
+    """The deployment that the environment's settings describe; they are read when a command first needs them."""
 
-    settings: ServiceSettings
+    @cached_property
+    def settings(self) -> ServiceSettings:
+        """The settings. Raises click.ClickException if they are wrong."""
+        try:
+            settings = load_settings(ServiceSettings)
+            refuse_memory(settings)
+        except IngesterError as error:
+            raise click.ClickException(str(error)) from error
+        return settings
 
     @contextmanager
     def letters(self, selection: Selection) -> Iterator[list[HeldLetter]]:
@@ -87,12 +93,7 @@ def main(context: click.Context) -> None:
 
     It takes its settings from the environment, as the service does.
     """
-    try:
-        settings = load_settings(ServiceSettings)
-        refuse_memory(settings)
-    except IngesterError as error:
-        raise click.ClickException(str(error)) from error
-    context.obj = Site(settings)
+    context.obj = Site()
 
 
 @main.group("letters")

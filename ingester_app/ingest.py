@@ -1,10 +1,11 @@
 """The body of the task: take the steps that remain; on trouble retry later with what is reached, or bury."""
 
+import hashlib
 import logging
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import PurePath
 from typing import Any
@@ -38,6 +39,7 @@ from lco_ingester.frame import (
 )
 from lco_ingester.record.rules import RecordRules
 from lco_ingester.services import Services
+from lco_ingester.settings import Settings
 
 logger = logging.getLogger(__name__)
 
@@ -46,7 +48,8 @@ logger = logging.getLogger(__name__)
 class FrameMessage:
     """What a frame's message holds: what is reached, what went wrong last, and how often it was tried.
 
-    `attempts` counts the retries in all; `first_time` is when the listener dispatched it, in seconds since 1970.
+    `attempts` counts the retries in all; `first_time` is when the listener dispatched it, in seconds since 1970;
+    `made_with` tells the settings that the frame was read and stored under (`mark_of`).
     """
 
     frame: Frame
@@ -54,6 +57,7 @@ class FrameMessage:
     attempts: int = 0
     first_time: float = 0.0
     replayed: bool = False
+    made_with: str = ""
 
     def may_have_run(self, redelivered: bool) -> bool:
         """Whether another run may have come further with this frame than the message says."""
@@ -67,6 +71,7 @@ class FrameMessage:
             "attempts": self.attempts,
             "first_time": self.first_time,
             "replayed": self.replayed,
+            "made_with": self.made_with,
         }
 
     @classmethod
@@ -79,6 +84,7 @@ class FrameMessage:
                 int(message.get("attempts", 0)),
                 float(message.get("first_time", 0.0)),
                 bool(message.get("replayed", False)),
+                str(message.get("made_with", "")),
             )
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"the message holds no frame: {error!r}") from error
@@ -89,7 +95,8 @@ class Surroundings:
     """What the task's body needs of the world.
 
     `file_at(path)` gives the file of a path, there or not. `retry(message, seconds)` and `bury(letter)` return once
-    the broker has confirmed, or raise. `now` gives seconds since 1970, `jitter` a number in [0, 1).
+    the broker has confirmed, or raise. `now` gives seconds since 1970, `jitter` a number in [0, 1). `made_with` is the
+    mark of the settings.
     """
 
     services: Callable[[], Services]
@@ -102,6 +109,7 @@ class Surroundings:
     worker: str
     now: Callable[[], float] = time.time
     jitter: Callable[[], float] = lambda: 0.0
+    made_with: str = ""
 
     def count(self, metric: str, **tags: str) -> None:
         """Count one under a metric's name, if the services could be opened."""
@@ -118,6 +126,12 @@ class _Reached:
     trouble: Trouble | None
 
 
+def mark_of(settings: Settings) -> str:
+    """Equal for settings under which a file is read, recorded and stored alike."""
+    deciding = RecordRules.of(settings), Checks.of(settings), settings.bucket, settings.aws_endpoint_url_s3
+    return hashlib.sha256(repr(deciding).encode()).hexdigest()[:12]
+
+
 STEP_AFTER = {Named: "validate", Validated: "upload", Uploaded: "post", InArchive: "settle", Archived: "republish"}
 
 
@@ -128,6 +142,11 @@ def ingest(message: FrameMessage, redelivered: bool, around: Surroundings) -> st
     """
     reached = _Reached(message.frame, STEP_AFTER[type(message.frame)], message.trouble)
     file = around.file_at(path_of(message.frame))
+    if _is_made_otherwise(message, file, around):
+        # As after a change of the file, and for the same reason: by way of the broker.
+        around.retry(_again(message, Named(file.path), message.trouble, around), 1)
+        logger.warning("begun again: the settings have changed", extra={"frame": PurePath(file.path).name})
+        return "begun again: the settings have changed"
     may_have_run = message.may_have_run(redelivered)
     try:
         services = around.services()
@@ -143,6 +162,23 @@ def ingest(message: FrameMessage, redelivered: bool, around: Surroundings) -> st
     except Exception as caught:  # whatever it is, the frame must not be lost: decide() sorts it
         error = caught
     return _after(error, message, reached, around)
+
+
+def _is_made_otherwise(message: FrameMessage, file: DataFile, around: Surroundings) -> bool:
+    """Whether what is reached was made under other settings, and the file is there to be read again.
+
+    A frame that waited for a wrong setting to be mended must not wait with what the wrong one has made of it. Without
+    its file it goes on with what there is, and what is archived stays as it is.
+    """
+    if message.made_with == around.made_with or isinstance(message.frame, (Named, Archived)):
+        return False
+    with suppress(IngesterError):
+        return file.fingerprint() is not None
+    return False
+
+
+def _again(message: FrameMessage, frame: Frame, trouble: Trouble | None, around: Surroundings) -> FrameMessage:
+    return replace(message, frame=frame, trouble=trouble, attempts=message.attempts + 1, made_with=around.made_with)
 
 
 def _take_step(
@@ -178,10 +214,7 @@ def _after(error: Exception, message: FrameMessage, reached: _Reached, around: S
     seen = {"frame": PurePath(path).name, "step": reached.step, "attempts": message.attempts + 1}
     if isinstance(decision, RetryIn):
         reason = error.reason if isinstance(error, IngesterError) else ""
-        again = FrameMessage(
-            reached.frame, decision.trouble, message.attempts + 1, message.first_time, message.replayed
-        )
-        around.retry(again, decision.seconds)
+        around.retry(_again(message, reached.frame, decision.trouble, around), decision.seconds)
         # Every frame of the night fails alike when the deployment is wrong: that is for somebody to mend now.
         loud = decision.trouble.kind is TroubleKind.DEPLOYMENT
         logger.log(
@@ -202,7 +235,7 @@ def _after(error: Exception, message: FrameMessage, reached: _Reached, around: S
             first_time=message.first_time or now,
             now=now,
             worker=around.worker,
-            message=FrameMessage(reached.frame, None, message.attempts + 1, message.first_time).to_message(),
+            message=replace(_again(message, reached.frame, None, around), replayed=False).to_message(),
         )
     )
     logger.error(str(error), extra={**seen, "reason": decision.reason})

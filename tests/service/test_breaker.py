@@ -16,7 +16,7 @@ class Server:
 
     def __init__(self) -> None:
         self.asked = 0
-        self.error: Exception | None = StoreUnavailableError(found="no answer")
+        self.error: Exception | None = StoreUnavailableError(frame="a.fits", found="no answer")
 
     def ask(self) -> str:
         self.asked += 1
@@ -44,8 +44,9 @@ def test_a_server_that_is_down_is_left_alone_and_costs_next_to_nothing() -> None
             breaker.call(server.ask)
     assert server.asked == 3
     assert metrics.values == [("ingester.circuit_open", 1, {"server": "S3"})]
-    with pytest.raises(StoreUnavailableError, match=r"not asked.*3 times.*no answer"):
+    with pytest.raises(StoreUnavailableError, match=r"not asked.*3 times.*no answer") as raised:
         breaker.call(server.ask)
+    assert "a.fits" not in str(raised.value), "another frame is in hand"
 
 
 def test_it_is_asked_again_after_a_while_and_one_answer_closes_the_circuit(caplog: pytest.LogCaptureFixture) -> None:

@@ -1,7 +1,9 @@
 """What only the service's settings know."""
 
 import pytest
+from click.testing import CliRunner
 
+from ingester_app import cli
 from ingester_app.settings import ServiceSettings
 from lco_ingester.exceptions import SettingsError
 from lco_ingester.settings import load_settings
@@ -22,3 +24,18 @@ def test_a_queue_that_celerys_delays_would_take_for_another_is_refused(
     monkeypatch.setenv("INGEST_QUEUE", name)
     with pytest.raises(SettingsError, match=r"INGEST_QUEUE: .*must not end in \.ingest"):
         load_settings(ServiceSettings)
+
+
+@pytest.mark.parametrize("command", [(), ("letters",), ("letters", "list"), ("letters", "replay"), ("health",)])
+def test_the_operators_command_explains_itself_without_any_setting(
+    clean_environment: None, command: tuple[str, ...]
+) -> None:
+    told = CliRunner().invoke(cli.main, [*command, "--help"])
+    assert told.exit_code == 0
+    assert "Usage:" in told.output
+
+
+def test_the_operators_command_names_the_settings_that_it_lacks(clean_environment: None) -> None:
+    told = CliRunner().invoke(cli.main, ["letters", "list"])
+    assert told.exit_code == 1
+    assert "set FITS_BROKER and BROKER_URL" in told.output

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from ingester_app.broker import celery_connection, dead_letter_queue
+from ingester_app.letter_box import held, replay
 from tests.support.rabbitmq import PROGRAM, RabbitNode, running_rabbitmq
-from tests.support.servers import ArchiveServer, S3Server
+from tests.support.servers import ArchiveServer, S3Server, running_archive
 from tests.support.service import LISTENER, WORKER, Deployment, deployed, wait_until
 
 
@@ -59,6 +61,41 @@ def test_a_wrong_token_costs_no_frame_and_everything_goes_through_once_it_is_men
     site.start_worker()
     site.wait_for_announced(3)
     archived_once(archive, good[:3])
+
+
+def test_a_wrong_record_format_costs_no_frame_and_what_waited_goes_through_once_it_is_mended(
+    site: Deployment, good: list[Path], tmp_path: Path
+) -> None:
+    directory = tmp_path / "nested"
+    directory.mkdir()
+    with running_archive(directory, record_format="ocs") as nested:
+        site.variables.update(API_ROOT=nested.url, AUTH_TOKEN=nested.token)
+        wrong = site.start_worker(concurrency=1)
+        site.start_listener()
+        site.publish(*good[:3])
+        wrong.wait_for("Set ARCHIVE_RECORD_FORMAT=ocs")
+        wrong.kill()
+        assert site.letters() == []
+        mended = site.start_worker(ARCHIVE_RECORD_FORMAT="ocs")
+        site.wait_for_announced(3)
+        assert "the settings have changed" in mended.logged()
+        archived_once(nested, good[:3])
+
+
+def test_a_letter_is_replayed_under_the_settings_of_its_replay(
+    site: Deployment, good: list[Path], archive: ArchiveServer
+) -> None:
+    wrong = site.start_worker(concurrency=1, SITE_ID_KEY="SITENAME")
+    site.start_listener()
+    site.publish(good[0])
+    [letter] = site.wait_for_letters(1)
+    assert (letter.step, letter.reason) == ("upload", "HEADER_VALUE")
+    wrong.kill()
+    site.start_worker(concurrency=1)
+    with celery_connection(site.settings) as connection, held(connection, dead_letter_queue(site.settings)) as letters:
+        assert replay(site.app(), letters, lambda *_: None) == 0
+    site.wait_for_announced(1)
+    archived_once(archive, good[:1])
 
 
 def test_a_file_that_comes_late_is_archived(site: Deployment, tmp_path: Path, good: list[Path]) -> None:
