@@ -80,8 +80,9 @@ class _Walk:
         """Whether another HDU begins with this block; what else may be there is reported."""
         if block.startswith(_NEXT_HEADER):
             return True
-        if block and _NEXT_HEADER.startswith(block):
-            found = "the file's end in its header"
+        written = block.rstrip(b"\0")
+        if written and _NEXT_HEADER.startswith(written):
+            found = "the file's end in its header" if written == block else "zeros in its header"
             self._checks.failed("size", self._truncated(f"a whole HDU {number}", found))
         elif block:
             drained = drain(self._contents)  # the file must be read to its end
@@ -97,9 +98,10 @@ class _Walk:
         return False
 
     def _is_last_block(self, block: bytes, number: int, count: int) -> bool:
-        if block and not block.strip(b"\0"):
-            raise self._truncated(f"the header of HDU {number}", "zeros: space reserved and not written yet")
-        self._refuse_illegal(block, number, count)
+        written = block.rstrip(b"\0")
+        self._refuse_illegal(written, number, count)
+        if len(written) < len(block):
+            self._refuse_unwritten(len(block) - len(written), number, ended=_holds_end(written))
         if len(block) < BLOCK:
             raise self._truncated(
                 f"the END of the header of HDU {number}", f"the file's end after {self._position} bytes"
@@ -110,6 +112,14 @@ class _Walk:
                 frame=self._path, expected=f"at most {LONGEST_HEADERS} bytes of headers", found="more"
             )
         return _holds_end(block)
+
+    def _refuse_unwritten(self, zeros: int, number: int, ended: bool) -> None:
+        """A header that turns to zeros is still being written; behind its END they may also be a poor fill."""
+        where = f"zeros from byte {self._position - zeros} on: space reserved and not written yet"
+        error = self._truncated(f"the header of HDU {number}", where)
+        if not ended:
+            raise error
+        self._checks.failed("characters", error)
 
     def _refuse_illegal(self, block: bytes, number: int, count: int) -> None:
         illegal = block.translate(None, LEGAL)
@@ -130,7 +140,8 @@ class _Walk:
             raise EmptyFileError(frame=self._path, expected="a FITS file", found="an empty file")
         if not start.strip(b"\0"):
             raise self._truncated("a FITS file", "zeros: space reserved and not written yet")
-        if not start.startswith(_FIRST_CARD[: len(start)]):
+        written = start.rstrip(b"\0")  # what is not there yet is no fault: its header's reader says so
+        if not written.startswith(_FIRST_CARD[: len(written)]):
             raise NotFitsError(
                 frame=self._path, expected=f"{_FIRST_CARD.decode()!r} at its beginning", found=_kind(start)
             )

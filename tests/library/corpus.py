@@ -112,6 +112,9 @@ FILES: dict[str, Damage] = {
     "zeros after the first block of a header": (
         FRAME, lambda: image({f"K{n}": n for n in range(60)})[:BLOCK] + bytes(4 * BLOCK), "FITS_TRUNCATED",
     ),
+    "zeros from a page of 4096 bytes on": (
+        FRAME, lambda: image({f"K{n}": n for n in range(60)})[:4096] + bytes(4 * BLOCK), "FITS_TRUNCATED",
+    ),
     "without its data": (FRAME, lambda: ONE[:BLOCK], "FITS_TRUNCATED"),
     "without half of its data": (FRAME, lambda: ONE[: BLOCK + 3000], "FITS_TRUNCATED"),
     "without its fill": (FRAME, lambda: ONE[: BLOCK + 7200], "FITS_TRUNCATED"),

@@ -79,6 +79,33 @@ def test_a_header_without_its_end_is_truncated() -> None:
         names(many[: 2 * BLOCK - 100])
 
 
+@pytest.mark.parametrize("written", [1, 4, 8, 9, 80, 100, 2048, 2879, BLOCK + 1, 4096, 2 * BLOCK, 2 * BLOCK + 1216])
+def test_a_header_that_turns_to_zeros_is_still_being_written(written: int) -> None:
+    many = image({f"KEY{number}": number for number in range(100)}, pixels=60)
+    with pytest.raises(TruncatedFrameError, match="zeros"):
+        names(many[:written] + bytes(len(many) - written))
+
+
+@pytest.mark.parametrize("written", [3, 8, 40, 64, 1000, 2879])
+def test_a_later_header_that_turns_to_zeros_is_still_being_written(written: int) -> None:
+    begin, _, _ = where(2)
+    with pytest.raises(TruncatedFrameError, match=r"HDU 2.*zeros"):
+        names(SEVERAL[: begin + written] + bytes(len(SEVERAL) - begin - written))
+
+
+def test_zeros_behind_an_end_are_forgiven_with_the_other_characters() -> None:
+    end = ONE_IMAGE.index(b"END     ") + 80
+    filled = ONE_IMAGE[:end] + bytes(BLOCK - end) + ONE_IMAGE[BLOCK:]
+    with pytest.raises(TruncatedFrameError, match=f"zeros from byte {end} on"):
+        names(filled)
+    assert len(headers_of(filled, validation_warn_only=("characters",))) == 1
+
+
+def test_an_illegal_byte_before_the_zeros_is_named() -> None:
+    with pytest.raises(HeaderUnreadableError, match="byte 0xb0"):
+        names(ONE_IMAGE[:100] + b"\xb0" + ONE_IMAGE[101:400] + bytes(BLOCK))
+
+
 @pytest.mark.parametrize("number", [1, 2])
 def test_a_file_cut_in_the_data_of_any_hdu_is_truncated(number: int) -> None:
     _, data, end = where(number)
