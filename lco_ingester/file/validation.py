@@ -58,44 +58,46 @@ class _Walk:
     def headers(self) -> list[RawHeader]:
         """All headers; the file has then been read to its end."""
         headers: list[RawHeader] = []
-        while raw := self._header(len(headers)):
+        while raw := self._header(headers):
             headers.append(RawHeader(self._path, len(headers), self._position - len(raw), raw))
             self._checks.made("characters", self._path)
             self._data(headers[-1])
         self._checks.made("trailing", self._path)
         return headers
 
-    def _header(self, number: int) -> bytes:
-        block = self._read(BLOCK)
+    def _header(self, before: list[RawHeader]) -> bytes:
+        number, block = len(before), self._read(BLOCK)
         if number == 0:
             self._refuse_what_is_no_fits(block)
-        elif not self._is_header(block, number):
+        elif not self._is_header(block, before):
             return b""
         blocks = [block]
         while not self._is_last_block(blocks[-1], number, len(blocks)):
             blocks.append(self._read(BLOCK))
         return b"".join(blocks)
 
-    def _is_header(self, block: bytes, number: int) -> bool:
+    def _is_header(self, block: bytes, before: list[RawHeader]) -> bool:
         """Whether another HDU begins with this block; what else may be there is reported."""
         if block.startswith(_NEXT_HEADER):
             return True
         written = block.rstrip(b"\0")
         if written and _NEXT_HEADER.startswith(written):
             found = "the file's end in its header" if written == block else "zeros in its header"
-            self._checks.failed("size", self._truncated(f"a whole HDU {number}", found))
+            self._checks.failed("size", self._truncated(f"a whole HDU {len(before)}", found))
         elif block:
-            drained = drain(self._contents)  # the file must be read to its end
-            found = "bytes" if drained or block.strip(b"\0") else "zeros: space reserved for more to be written?"
-            self._checks.failed(
-                "trailing",
-                TrailingBytesError(
-                    frame=self._path,
-                    expected=f"its end after {number} HDUs and {self._position - len(block)} bytes",
-                    found=found,
-                ),
-            )
+            zeros = drain(self._contents) == 0 and not written  # the file must be read to its end
+            self._report_trailing(self._position - len(block), zeros, before)
         return False
+
+    def _report_trailing(self, end: int, zeros: bool, before: list[RawHeader]) -> None:
+        """Zeros where NEXTEND promises an HDU are its space, reserved; they alone, or NEXTEND alone, prove nothing."""
+        number, promised = len(before), before[0].text("NEXTEND") or ""
+        if zeros and promised.isdecimal() and int(promised) >= number:
+            found = f"zeros after {number}: space reserved and not written yet"
+            self._checks.failed("size", self._truncated(f"{promised} HDUs after the first, as NEXTEND says", found))
+        found = "zeros: space reserved for more to be written?" if zeros else "bytes"
+        expected = f"its end after {number} HDUs and {end} bytes"
+        self._checks.failed("trailing", TrailingBytesError(frame=self._path, expected=expected, found=found))
 
     def _is_last_block(self, block: bytes, number: int, count: int) -> bool:
         written = block.rstrip(b"\0")

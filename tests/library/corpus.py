@@ -205,6 +205,9 @@ FILES: dict[str, Damage] = {
     "noise behind the last HDU": (FRAME, lambda: ONE + b"noise" * 100, ""),
     "zeros behind the last HDU": (FRAME, lambda: ONE + bytes(7 * BLOCK), ""),
     "a gzip bomb": (FRAME + ".gz", lambda: bomb(260), "EXPANDS_TOO_FAR"),
+    "zeros where NEXTEND promises an HDU": (
+        FRAME, lambda: image({"NEXTEND": 2}, pixels=60) + bytes(7 * BLOCK), "FITS_TRUNCATED",
+    ),
     # Names
     "a line feed in the name": ("a\nb-e00.fits", lambda: ONE, "FILE_NAME_UNUSABLE"),
     "a byte in the name that is no UTF-8": ("a\udcffb-e00.fits", lambda: ONE, "FILE_NAME_UNUSABLE"),

@@ -175,6 +175,28 @@ def test_trailing_bytes_are_worth_a_warning_only(more: bytes, caplog: pytest.Log
         headers_of(ONE_IMAGE + more, validation_warn_only=())
 
 
+@pytest.mark.parametrize("reserved", [1, BLOCK, 100 * BLOCK])
+def test_zeros_where_nextend_promises_an_hdu_are_space_reserved_for_it(reserved: int) -> None:
+    several = fits_bytes(fits.PrimaryHDU(header=header({"NEXTEND": 4})), *(fits.ImageHDU(np.ones(9)) for _ in range(4)))
+    begin = several.index(b"XTENSION", several.index(b"XTENSION") + 1)
+    assert len(names(several + bytes(reserved))) == 5, "all that is promised is there"
+    for changes in ({}, {"validation": "headers"}):
+        with pytest.raises(TruncatedFrameError, match="4 HDUs after the first, as NEXTEND says, found zeros after 2"):
+            headers_of(several[:begin] + bytes(reserved), **changes)
+    assert len(headers_of(several[:begin] + bytes(reserved), validation_warn_only=("size", "trailing"))) == 2
+
+
+@pytest.mark.parametrize("promised", ["many", "", -1, 4.0, 1])
+def test_a_nextend_that_promises_no_more_changes_nothing(promised: object) -> None:
+    two = fits_bytes(fits.PrimaryHDU(header=header({"NEXTEND": promised})), fits.ImageHDU(np.ones(9)))
+    assert len(names(two + bytes(BLOCK))) == 2
+
+
+def test_a_nextend_that_was_copied_from_a_larger_file_refuses_no_whole_file() -> None:
+    assert names(image({"NEXTEND": 4})) == [""]
+    assert names(image({"NEXTEND": 4}) + b"noise") == [""]
+
+
 @pytest.mark.parametrize("letters", range(1, 8))
 def test_the_first_letters_of_another_header_are_no_trailing_bytes(letters: int) -> None:
     with pytest.raises(TruncatedFrameError, match="a whole HDU 1"):
