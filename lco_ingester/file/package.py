@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from astropy.io import fits
 
 from lco_ingester.exceptions import (
+    ExpandsTooFarError,
     IngesterError,
     PackageError,
     PackageMemberDamagedError,
@@ -19,7 +20,16 @@ from lco_ingester.exceptions import (
     TruncatedFrameError,
 )
 from lco_ingester.file.checks import Checks
-from lco_ingester.file.stream import CHUNK, CountingReader, Readable, drain, gzip_errors_named, unpacked
+from lco_ingester.file.stream import (
+    CHUNK,
+    Budget,
+    Contents,
+    CountingReader,
+    Readable,
+    drain,
+    gzip_errors_named,
+    unpacked,
+)
 from lco_ingester.file.validation import read_headers
 
 EXTENSIONS = (".tar.gz", ".tar")
@@ -33,21 +43,21 @@ _EXTENDED = (tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE)
 _OF_THE_NEXT = _LONG_NAME + _EXTENDED
 
 
-def read_package(contents: Readable, path: str, checks: Checks) -> list[fits.Header]:
+def read_package(contents: Contents, path: str, checks: Checks) -> list[fits.Header]:
     """The headers of the first regular member whose whole name contains one of FRAME_MARKS.
 
     `contents` is the tar, unpacked; it is read to its end, so that one that is still being written is not taken for
-    whole. All its FITS members are checked. Raises TruncatedFrameError, PackageError, PackageMemberMissingError or
-    PackageMemberDamagedError.
+    whole. All its FITS members are checked. Raises TruncatedFrameError, PackageError, PackageMemberMissingError,
+    PackageMemberDamagedError, or ExpandsTooFarError for what the package and its members unpack to together.
     """
     headers = None
     for name, member in _members(contents, path, checks):
         if headers is None and any(mark in name for mark in FRAME_MARKS):
-            headers = _headers_of(member, name, path, checks)
+            headers = _headers_of(member, name, path, checks, contents.budget)
         elif name.endswith(FITS_EXTENSIONS) and checks.wanted("members"):
             checks.made("members", f"{path}:{name}")
             try:
-                _headers_of(member, name, path, checks)
+                _headers_of(member, name, path, checks, contents.budget)
             except PackageMemberDamagedError as error:
                 checks.failed("members", error)
     if headers is None:
@@ -85,14 +95,14 @@ class _Member:
             pass
 
 
-def _headers_of(member: _Member, name: str, path: str, checks: Checks) -> list[fits.Header]:
+def _headers_of(member: _Member, name: str, path: str, checks: Checks, budget: Budget) -> list[fits.Header]:
     """The headers of a member, which may be gzipped itself."""
     inside = f"{path}:{name}"
     try:
-        with unpacked(CountingReader(member), checks, inside) as contents:
+        with unpacked(CountingReader(member), checks, inside, budget) as contents:
             return read_headers(contents, inside, checks)
     except IngesterError as error:
-        if error is member.fault:
+        if error is member.fault or isinstance(error, ExpandsTooFarError):
             raise
         raise PackageMemberDamagedError(frame=path, check=f"member {name}", found=str(error)) from error
 

@@ -97,19 +97,36 @@ def md5_of_stream(stream: Readable, path: str) -> tuple[str, int]:
     return HashingReader(stream, path).finish()
 
 
-class Expanding(io.RawIOBase):
-    """What a gzip stream unpacks to, up to the limits of `checks`.
+class Budget:
+    """How much a file may unpack to, with the gzipped files in it: the limits of `checks`.
 
-    `packed` is what it is unpacked from: its `size` says how much was read of it. Reading raises ExpandsTooFarError.
+    `packed` is the file: its `size` says how much was read of it.
     """
 
-    def __init__(self, contents: Readable, packed: CountingReader, checks: Checks, path: str) -> None:
-        super().__init__()
-        self._contents = contents
+    def __init__(self, packed: CountingReader, checks: Checks, path: str) -> None:
         self._packed = packed
         self._checks = checks
         self._path = path
-        self._size = 0
+        self._spent = 0
+
+    def spend(self, size: int) -> None:
+        """Told of each piece that was unpacked. Raises ExpandsTooFarError."""
+        self._spent += size
+        most = min(
+            self._checks.expanded_max_bytes,
+            max(_RATIO_COUNTS_FROM, int(self._checks.expanded_max_ratio * self._packed.size)),
+        )
+        if self._spent > most:
+            raise ExpandsTooFarError(frame=self._path, expected=f"at most {most} bytes unpacked", found="more")
+
+
+class Expanding(io.RawIOBase):
+    """What a gzip stream unpacks to, as far as the budget reaches. Reading raises ExpandsTooFarError."""
+
+    def __init__(self, contents: Readable, budget: Budget) -> None:
+        super().__init__()
+        self._contents = contents
+        self._budget = budget
 
     def readable(self) -> bool:
         return True
@@ -117,27 +134,31 @@ class Expanding(io.RawIOBase):
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
         chunk = self._contents.read(len(buffer))
         buffer[: len(chunk)] = chunk
-        self._size += len(chunk)
-        most = min(
-            self._checks.expanded_max_bytes,
-            max(_RATIO_COUNTS_FROM, int(self._checks.expanded_max_ratio * self._packed.size)),
-        )
-        if self._size > most:
-            raise ExpandsTooFarError(frame=self._path, expected=f"at most {most} bytes unpacked", found="more")
+        self._budget.spend(len(chunk))
         return len(chunk)
 
 
+class Contents(io.BufferedReader):
+    """A file's bytes, unpacked if it was `gzipped`, to be read from first to last; files in it share its budget."""
+
+    def __init__(self, raw: io.RawIOBase, budget: Budget, gzipped: bool) -> None:
+        super().__init__(raw, _BUFFER)
+        self.budget = budget
+        self.gzipped = gzipped
+
+
 @contextmanager
-def unpacked(packed: CountingReader, checks: Checks, path: str) -> Iterator[Readable]:
-    """The stream, or what gzip packed into it, to be read from first to last.
+def unpacked(packed: CountingReader, checks: Checks, path: str, budget: Budget | None = None) -> Iterator[Contents]:
+    """The stream, or what gzip packed into it; `budget` is that of the package that it is in, if it is in one.
 
     Raises TruncatedFrameError for a gzip stream that ends too soon, GzipDamagedError for a damaged one.
     """
-    stream = io.BufferedReader(packed, _BUFFER)
+    budget = budget or Budget(packed, checks, path)
+    stream = Contents(packed, budget, gzipped=False)
     if stream.peek(len(GZIP_MAGIC))[: len(GZIP_MAGIC)] != GZIP_MAGIC:
         yield stream
         return
-    contents = io.BufferedReader(Expanding(gzip.GzipFile(fileobj=stream), packed, checks, path), _BUFFER)
+    contents = Contents(Expanding(gzip.GzipFile(fileobj=stream), budget), budget, gzipped=True)
     with gzip_errors_named(path):
         try:
             yield contents

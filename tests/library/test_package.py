@@ -128,6 +128,28 @@ def test_a_package_unpacks_to_as_much_as_is_allowed(limits: dict[str, int]) -> N
             frame_in(content, **limits)
 
 
+@pytest.mark.parametrize("mode", ["w:gz", "w"])
+@pytest.mark.parametrize("forgiven", [("trailing",), ("members",)])
+def test_a_package_and_its_gzipped_members_share_one_limit(mode: str, forgiven: tuple[str, ...]) -> None:
+    member = gzip.compress(image({"OBJECT": "first"}, pixels=100))  # unpacks to 23040 bytes
+    content = package({"a-e91.fits.gz": member} | {f"{number}.fits.gz": member for number in range(3)}, mode)
+    outside = len(gzip.decompress(content)) if mode == "w:gz" else 0
+    most = outside + 4 * 23040
+    assert frame_in(content, expanded_max_bytes=most) == "first"
+    with pytest.raises(ExpandsTooFarError, match=f"at most {most - 1} bytes") as raised:
+        frame_in(content, expanded_max_bytes=most - 1, validation_warn_only=forgiven)
+    assert raised.value.frame == NAME
+
+
+def test_the_ratio_is_that_of_all_that_is_unpacked_to_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lco_ingester.file.stream._RATIO_COUNTS_FROM", 0)
+    member = gzip.compress(FIRST + bytes(10**6))
+    content = package({"a-e91.fits.gz": member, "b.fits.gz": member, "c.fits.gz": member}, "w")
+    assert frame_in(content, expanded_max_ratio=3.1e6 / len(content)) == "first"
+    with pytest.raises(ExpandsTooFarError):
+        frame_in(content, expanded_max_ratio=1e6 / len(content))
+
+
 def test_a_fault_of_the_package_within_a_member_is_the_packages() -> None:
     whole = package({"a-e91.fits": image({"OBJECT": "big"}, pixels=300), "noise": os.urandom(100000)})
     with pytest.raises(TruncatedFrameError, match="gzip") as raised:
