@@ -11,18 +11,20 @@ from collections.abc import Iterator
 from astropy.io import fits
 
 from lco_ingester.exceptions import (
+    EmptyFileError,
     ExpandsTooFarError,
     IngesterError,
     PackageError,
     PackageMemberDamagedError,
     PackageMemberMissingError,
+    RetryError,
     TrailingBytesError,
     TruncatedFrameError,
 )
 from lco_ingester.file.checks import Checks
 from lco_ingester.file.stream import (
     CHUNK,
-    Budget,
+    GZIP_MAGIC,
     Contents,
     CountingReader,
     Readable,
@@ -47,18 +49,21 @@ def read_package(contents: Contents, path: str, checks: Checks) -> list[fits.Hea
     """The headers of the first regular member whose whole name contains one of FRAME_MARKS.
 
     `contents` is the tar, unpacked; it is read to its end, so that one that is still being written is not taken for
-    whole. All its FITS members are checked. Raises TruncatedFrameError, PackageError, PackageMemberMissingError,
-    PackageMemberDamagedError, or ExpandsTooFarError for what the package and its members unpack to together.
+    whole. All its FITS members are checked. Raises TruncatedFrameError, EmptyFileError, PackageError,
+    PackageMemberMissingError, PackageMemberDamagedError, or ExpandsTooFarError for what the package and its members
+    unpack to together.
     """
     headers = None
     for name, member in _members(contents, path, checks):
         if headers is None and any(mark in name for mark in FRAME_MARKS):
-            headers = _headers_of(member, name, path, checks, contents.budget)
+            headers = _headers_of(member, name, path, checks, contents)
         elif name.endswith(FITS_EXTENSIONS) and checks.wanted("members"):
             checks.made("members", f"{path}:{name}")
             try:
-                _headers_of(member, name, path, checks, contents.budget)
-            except PackageMemberDamagedError as error:
+                _headers_of(member, name, path, checks, contents)
+            except IngesterError as error:
+                if _is_of_the_package(error, member):
+                    raise
                 checks.failed("members", error)
     if headers is None:
         raise PackageMemberMissingError(
@@ -78,6 +83,7 @@ class _Member:
         self._left = size
         self._path = path
         self.fault: IngesterError | None = None
+        self.ends_in_zero = False  # what was read of it
 
     def read(self, size: int = -1, /) -> bytes:
         wanted = self._left if size < 0 else min(size, self._left)
@@ -87,6 +93,8 @@ class _Member:
             self.fault = error
             raise
         self._left -= wanted
+        if piece:
+            self.ends_in_zero = piece.endswith(b"\0")
         return piece
 
     def skip(self) -> None:
@@ -95,19 +103,28 @@ class _Member:
             pass
 
 
-def _headers_of(member: _Member, name: str, path: str, checks: Checks, budget: Budget) -> list[fits.Header]:
+def _headers_of(member: _Member, name: str, path: str, checks: Checks, package: Contents) -> list[fits.Header]:
     """The headers of a member, which may be gzipped itself."""
     inside = f"{path}:{name}"
     try:
-        with unpacked(CountingReader(member), checks, inside, budget) as contents:
+        with unpacked(CountingReader(member), checks, inside, package.budget) as contents:
             return read_headers(contents, inside, checks)
     except IngesterError as error:
-        if error is member.fault or isinstance(error, ExpandsTooFarError):
+        if _is_of_the_package(error, member):
             raise
+        member.skip()
+        if isinstance(error, RetryError) and member.ends_in_zero and not package.gzipped:
+            found = f"zeros at its end, space reserved and not written yet? {error}"
+            raise TruncatedFrameError(frame=path, expected=f"the whole member {name}", found=found) from error
         raise PackageMemberDamagedError(frame=path, check=f"member {name}", found=str(error)) from error
 
 
-def _members(contents: Readable, path: str, checks: Checks) -> Iterator[tuple[str, _Member]]:
+def _is_of_the_package(error: IngesterError, member: _Member) -> bool:
+    """Whether what was found in a member is no fault of the member."""
+    return error is member.fault or isinstance(error, ExpandsTooFarError)
+
+
+def _members(contents: Contents, path: str, checks: Checks) -> Iterator[tuple[str, _Member]]:
     """Name and bytes of each regular member; the package is then read to its end.
 
     What was not read of a member when the next one is asked for is skipped.
@@ -133,9 +150,9 @@ def _members(contents: Readable, path: str, checks: Checks) -> Iterator[tuple[st
         checks.failed("trailing", error)
 
 
-def _next_header(contents: Readable, path: str, first: bool) -> tarfile.TarInfo | None:
+def _next_header(contents: Contents, path: str, first: bool) -> tarfile.TarInfo | None:
     """The next header; None at the block of zeros that ends a package."""
-    block = _read_exactly(contents, _BLOCK, path)
+    block = _first_block(contents, path) if first else _read_exactly(contents, _BLOCK, path)
     if not block.strip(b"\0"):
         return None
     try:
@@ -143,6 +160,23 @@ def _next_header(contents: Readable, path: str, first: bool) -> tarfile.TarInfo 
     except (tarfile.HeaderError, ValueError) as error:
         found = str(error) if first else f"{error} in the header after a member"
         raise PackageError(frame=path, expected="a tar package", found=found) from error
+
+
+def _first_block(contents: Contents, path: str) -> bytes:
+    """The block that tells a package from a file that is empty, not written yet, or something else."""
+    with gzip_errors_named(path):
+        block = contents.read(_BLOCK)
+    if not block:
+        raise EmptyFileError(frame=path, expected="a tar package", found="an empty file")
+    if not contents.gzipped and not block.strip(b"\0"):
+        found = "zeros: space reserved and not written yet"
+        raise TruncatedFrameError(frame=path, expected="a tar package", found=found)
+    if len(block) == _BLOCK:
+        return block
+    # A header has zeros behind the name, of 100 bytes at most: a short text is none that was cut.
+    if b"\0" not in block and not GZIP_MAGIC.startswith(block):
+        raise PackageError(frame=path, expected="a tar package, gzipped or not", found=repr(block[:40]))
+    raise _cut(path)
 
 
 def _size_of(info: tarfile.TarInfo, said: dict[str, str], path: str) -> int:
@@ -180,5 +214,9 @@ def _read_exactly(contents: Readable, size: int, path: str) -> bytes:
     with gzip_errors_named(path):
         piece = contents.read(size)
     if len(piece) < size:
-        raise TruncatedFrameError(frame=path, expected="a whole package", found="the file's end in or after a member")
+        raise _cut(path)
     return piece
+
+
+def _cut(path: str) -> TruncatedFrameError:
+    return TruncatedFrameError(frame=path, expected="a whole package", found="the file's end in or after a member")

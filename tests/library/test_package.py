@@ -10,9 +10,11 @@ import pytest
 
 from lco_ingester.exceptions import (
     DoNotRetryError,
+    EmptyFileError,
     ExpandsTooFarError,
     GzipDamagedError,
     PackageError,
+    PackageMemberDamagedError,
     PackageMemberMissingError,
     TruncatedFrameError,
 )
@@ -79,9 +81,49 @@ def test_a_package_that_lacks_only_gzips_last_bytes_is_truncated() -> None:
         frame_in(package(GOOD)[:-1])
 
 
-def test_an_empty_package_file_is_truncated() -> None:
+@pytest.mark.parametrize("content", [b"", gzip.compress(b"")])
+def test_an_empty_file_is_no_package_yet(content: bytes) -> None:
+    with pytest.raises(EmptyFileError):
+        frame_in(content)
+
+
+@pytest.mark.parametrize("size", [1, 511, 512, 10240, 100000])
+def test_zeros_are_space_reserved_for_a_package(size: int) -> None:
+    with pytest.raises(TruncatedFrameError, match="reserved"):
+        frame_in(bytes(size))
+
+
+def test_a_package_of_nothing_that_gzip_vouches_for_is_whole() -> None:
+    with pytest.raises(PackageMemberMissingError):
+        frame_in(package({}))
+
+
+@pytest.mark.parametrize("content", [b"\x1f", package(GOOD, "w")[:101], package(GOOD, "w")[:511]])
+def test_the_first_bytes_of_a_package_are_worth_another_try(content: bytes) -> None:
     with pytest.raises(TruncatedFrameError):
-        frame_in(b"")
+        frame_in(content)
+
+
+@pytest.mark.parametrize("name", ["a-e91.fits", "a-e91.fits.gz", "a-e91.fits.fz"])
+def test_a_plain_package_that_turns_to_zeros_in_its_frame_is_still_being_written(name: str) -> None:
+    frame = image({"OBJECT": "first"} | {f"K{number}": number for number in range(60)}, pixels=60)
+    member = {"gz": gzip.compress(frame), "fz": compressed({f"K{number}": number for number in range(60)})}
+    whole = package({name: member.get(name[-2:], frame)}, "w")
+    for written in (600, 512 + len(member.get(name[-2:], frame)) // 2 if name.endswith("gz") else 4096):
+        with pytest.raises(TruncatedFrameError, match="zeros") as raised:
+            frame_in(whole[:written] + bytes(len(whole) - written))
+        assert raised.value.frame == NAME
+        with pytest.raises(PackageMemberDamagedError):
+            frame_in(gzip.compress(whole[:written] + bytes(len(whole) - written)))
+
+
+def test_a_member_that_turns_to_zeros_is_forgiven_with_the_other_members() -> None:
+    whole = package({"a-e91.fits": FIRST, "b.fits": SECOND}, "w")
+    written = whole.index(SECOND) + 100
+    unwritten = whole[:written] + bytes(len(whole) - written)
+    with pytest.raises(TruncatedFrameError, match=r"b\.fits"):
+        frame_in(unwritten)
+    assert frame_in(unwritten, validation_warn_only=("members",)) == "first"
 
 
 def test_a_damaged_package_is_refused() -> None:
@@ -92,7 +134,9 @@ def test_a_damaged_package_is_refused() -> None:
         frame_in(bytes(damaged))
 
 
-@pytest.mark.parametrize("content", [b"no package at all" * 1000, FIRST, gzip.compress(FIRST), FIRST[:600]])
+@pytest.mark.parametrize(
+    "content", [b"no package at all" * 1000, b"hello", b"<html>\n" * 40, FIRST, gzip.compress(FIRST), FIRST[:600]]
+)
 def test_what_is_no_package_is_refused(content: bytes) -> None:
     with pytest.raises(PackageError) as raised:
         frame_in(content)
