@@ -7,6 +7,7 @@ in words for people; '' if there was nothing to do.
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from lco_ingester.exceptions import HeaderValueError
@@ -52,9 +53,17 @@ def empty_nulls(header: Record, nulls: Iterable[str], integers: Iterable[str]) -
     """A text that means nothing becomes '', and None under a keyword of whole numbers."""
     nulls, integers = tuple(nulls), tuple(integers)
     for keyword, value in header.items():
-        if isinstance(value, str) and value in nulls:
+        if isinstance(value, str) and value.strip() in nulls:
             header[keyword] = None if keyword in integers else ""
     return "a text of NULL_HEADER_VALUES means nothing"
+
+
+def none_as_integer(header: Record, integers: Iterable[str]) -> str:
+    """A text with NONE in it becomes None under a keyword of whole numbers."""
+    for keyword in integers:
+        if isinstance(value := header.get(keyword), str) and "NONE" in value.upper():
+            header[keyword] = None
+    return "NONE is no whole number"
 
 
 def reduction_level(header: Record, name: FrameName, rules: RecordRules) -> str:
@@ -153,9 +162,20 @@ def related_frame(value: Any) -> str:
     return ("" if value is None else str(value)).split(".", 1)[0]
 
 
+def number_or_null(value: Any) -> Any:
+    """What stands for a number; None for a blank text, which the archive refuses."""
+    return None if isinstance(value, str) and not value.strip() else value
+
+
 def rounded_exposure(value: Any) -> Any:
-    """Seconds with the six decimals that the archive's column has."""
-    return round(value, 6) if isinstance(value, float) else value
+    """Seconds with the six decimals that the archive's column has; of a text it counts those that are written."""
+    if isinstance(value, float):
+        return round(value, 6)
+    try:
+        exponent = Decimal(value).as_tuple().exponent if isinstance(value, str) else 0
+    except InvalidOperation:  # no number, as the archive will say
+        return value
+    return round(float(value), 6) if isinstance(exponent, int) and exponent < -6 else value
 
 
 def _public(header: Record, rules: RecordRules) -> str:

@@ -62,7 +62,7 @@ def make_dates_usable(header: fits.Header | dict[str, Any], keyword: str, from_m
 def _plain(text: str) -> bool:
     """Whether it is a date that others can read too."""
     try:
-        datetime.fromisoformat(text.strip())
+        datetime.fromisoformat(text)
     except ValueError:
         return False
     return True

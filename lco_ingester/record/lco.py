@@ -7,11 +7,15 @@ from lco_ingester.record.cleanup import (
     FrameName,
     Mend,
     area_of,
+    date_of,
     empty_nulls,
     mended,
+    none_as_integer,
+    number_or_null,
     related_frame,
     rounded_exposure,
 )
+from lco_ingester.record.dates import make_dates_usable
 from lco_ingester.record.footprint import is_set
 from lco_ingester.record.rules import Keywords, RecordRules
 from lco_ingester.settings import Settings
@@ -29,6 +33,8 @@ READ_BY_THE_ARCHIVE = (
 LCO = Keywords.of(Settings.model_construct())
 # The archive refuses '' in these, but not their absence.
 OPTIONAL_TEXTS = (LCO.primary_optical_element, LCO.instrument_id, LCO.site_id, LCO.telescope_id)
+# The archive refuses '' in these too, but not null.
+NUMBERS = (LCO.exposure_time, LCO.observation_id, LCO.request_id)
 
 
 def lco_record(cards: Cards, name: FrameName, rules: RecordRules) -> Record:
@@ -41,7 +47,22 @@ def lco_record(cards: Cards, name: FrameName, rules: RecordRules) -> Record:
 
 
 def _nulls(header: Record, _: FrameName, rules: RecordRules) -> str:
-    return empty_nulls(header, rules.null_header_values, (rules.keys.observation_id, rules.keys.request_id))
+    return empty_nulls(header, rules.null_header_values, _integers(rules.keys))
+
+
+def _none_as_integer(header: Record, _: FrameName, rules: RecordRules) -> str:
+    return none_as_integer(header, _integers(rules.keys))
+
+
+def _integers(keys: Keywords) -> tuple[str, ...]:
+    return keys.observation_id, keys.request_id
+
+
+def _readable_public_date(header: Record, name: FrameName, rules: RecordRules) -> str:
+    """Raises HeaderValueError if it is no date: the archive would refuse it after the upload."""
+    date_of(header, rules.keys.public_date, name.path)
+    make_dates_usable(header, rules.keys.public_date, from_mjd=False)
+    return "the archive reads it in this form"
 
 
 def _related_frames(header: Record, _: FrameName, rules: RecordRules) -> str:
@@ -69,10 +90,18 @@ def _optional_texts(header: Record, _: FrameName, __: RecordRules) -> str:
     return "the archive refuses an empty one, but not its absence"
 
 
+def _empty_numbers(header: Record, _: FrameName, __: RecordRules) -> str:
+    header |= {keyword: number_or_null(header[keyword]) for keyword in NUMBERS if keyword in header}
+    return "the archive refuses an empty text for a number, but not null"
+
+
 def _exposure(header: Record, _: FrameName, __: RecordRules) -> str:
     if LCO.exposure_time in header:
         header[LCO.exposure_time] = rounded_exposure(header[LCO.exposure_time])
     return "the archive holds six decimals"
 
 
-MENDS: tuple[Mend, ...] = (_nulls, *COMPLETE, _related_frames, _as_the_archive_reads, _optional_texts, _exposure)
+MENDS: tuple[Mend, ...] = (
+    _nulls, _none_as_integer, *COMPLETE, _readable_public_date, _related_frames, _as_the_archive_reads, _optional_texts,
+    _empty_numbers, _exposure,
+)  # fmt: skip

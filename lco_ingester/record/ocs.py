@@ -14,10 +14,11 @@ from lco_ingester.record.cleanup import (
     date_of,
     empty_nulls,
     mended,
+    none_as_integer,
+    number_or_null,
     related_frame,
     rounded_exposure,
 )
-from lco_ingester.record.footprint import is_set
 from lco_ingester.record.rules import Keywords, RecordRules
 
 RELATED_FRAMES = (
@@ -86,10 +87,7 @@ def _nulls(header: Record, _: FrameName, rules: RecordRules) -> str:
 
 
 def _none_as_integer(header: Record, _: FrameName, rules: RecordRules) -> str:
-    for keyword in _integers(rules.keys):
-        if isinstance(value := header.get(keyword), str) and "NONE" in value.upper():
-            header[keyword] = None
-    return "NONE is no whole number"
+    return none_as_integer(header, _integers(rules.keys))
 
 
 def _find_type(header: Record, name: FrameName, rules: RecordRules) -> str:
@@ -119,7 +117,7 @@ MENDS: tuple[Mend, ...] = (_nulls, _none_as_integer, _find_type, *COMPLETE, _rel
 
 def _fields(header: Record, keys: Keywords, path: str) -> Record:
     fields: Record = {each: _text(header.get(getattr(keys, each))) for each in TEXTS}
-    fields |= {each: _or_null(header.get(getattr(keys, each))) for each in NUMBERS}
+    fields |= {each: number_or_null(header.get(getattr(keys, each))) for each in NUMBERS}
     fields |= {each: _date(header, getattr(keys, each), path) for each in DATES}
     return {
         **fields,
@@ -131,10 +129,6 @@ def _fields(header: Record, keys: Keywords, path: str) -> Record:
 
 def _text(value: Any) -> str:
     return "" if value is None else str(value)
-
-
-def _or_null(value: Any) -> Any:
-    return value if is_set(value) else None
 
 
 def _date(header: Record, keyword: str, path: str) -> str:

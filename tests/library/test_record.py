@@ -11,6 +11,7 @@ from astropy.io import fits
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ingester_app.demo.archive_rules import field_errors
 from lco_ingester.exceptions import DoNotRetryError, HeaderMissingError, HeaderUnreadableError, HeaderValueError
 from lco_ingester.record.build import build_record, end_of_exposure
 from tests.library.synthetic import (
@@ -145,10 +146,36 @@ def test_empty_texts_that_the_archive_refuses_are_left_out(keyword: str, value: 
 
 
 @pytest.mark.parametrize(
-    ("written", "posted"), [(0.1 + 0.2, 0.3), (1e-7, 0.0), (30.0, 30.0), (30, 30), ("30.1234567", "30.1234567")]
+    ("written", "posted"),
+    [
+        (0.1 + 0.2, 0.3),
+        (1e-7, 0.0),
+        (30.0, 30.0),
+        (30, 30),
+        ("0.30000000000000004", 0.3),
+        ("30.0000000", 30.0),
+        ("1e-07", 0.0),
+        ("30.0", "30.0"),
+        ("half a minute", "half a minute"),
+    ],
 )
 def test_an_exposure_time_has_at_most_six_decimals(written: Any, posted: Any) -> None:
     assert record_of({"EXPTIME": written})["EXPTIME"] == posted
+
+
+@pytest.mark.parametrize("written", ["", " ", "N/A", " N/A", "UNKNOWN"])
+@pytest.mark.parametrize("keyword", ["EXPTIME", "BLKUID", "REQNUM"])
+def test_an_empty_text_for_a_number_is_null(keyword: str, written: str) -> None:
+    versions = {"version_set": [{"key": "k", "md5": "m", "extension": ".fits"}]}
+    made = build_record([header({keyword: written})], BASENAME, ".fits", rules())
+    assert made[keyword] is None
+    assert field_errors(made | versions) == {}
+
+
+@pytest.mark.parametrize("written", ["NONE", "none ", "None"])
+def test_none_in_any_case_is_no_whole_number(written: str) -> None:
+    record = record_of({"BLKUID": written, "REQNUM": written, "OBJECT": written})
+    assert (record["BLKUID"], record["REQNUM"], record["OBJECT"]) == (None, None, written.strip())
 
 
 @given(
@@ -234,6 +261,23 @@ def test_a_day_in_the_header_stays() -> None:
 
 def test_a_public_date_in_the_header_stays() -> None:
     assert record_of({"L1PUBDAT": "2030-01-01", "OBSTYPE": "BIAS"})["L1PUBDAT"] == "2030-01-01"
+
+
+@pytest.mark.parametrize(
+    ("written", "posted"),
+    [
+        ("2030-01-01T23:59:60", "2030-01-02T00:00:00"),
+        ("2030-01-01T24:00:00", "2030-01-02T00:00:00"),
+        (" 2030-01-01T01:02:03", "2030-01-01T01:02:03"),
+    ],
+)
+def test_a_public_date_is_written_as_the_archive_reads_it(written: str, posted: str) -> None:
+    assert record_of({"L1PUBDAT": written})["L1PUBDAT"] == posted
+
+
+def test_a_public_date_that_cannot_be_read_is_refused_before_the_archive_does() -> None:
+    with pytest.raises(HeaderValueError, match="L1PUBDAT"):
+        record_of({"L1PUBDAT": "some day"})
 
 
 @pytest.mark.parametrize("written", [ABSENT, "", "UNKNOWN", None])
