@@ -57,16 +57,21 @@ def upload_file_to_s3(
     path: Path | None = None,
     bucket: str | None = None,
     metadata: Mapping[str, Any] | None = None,
+    required_headers: Iterable[str] | None = None,
+    blacklist_headers: Iterable[str] | None = None,
 ) -> Record:
     """Put a frame's bytes into the bucket and return `{'key': VersionId, 'md5': hex, 'extension': '.fits.fz'}`.
 
+    The S3 key is made of the header that `required_headers` choose: give the two lists that the record is made with.
     Raises DoNotRetryError for a bad frame, credentials or bucket; BackoffRetryError if the store is in trouble.
     """
-    settings = _settings(bucket=bucket)
+    settings = _settings(bucket=bucket, required_headers=required_headers, header_blacklist=blacklist_headers)
     services = open_services(settings)
     try:
         validated = _read(fileobj, path, settings, metadata)
     except HeaderMissingError:  # its record may have been made with other required_headers
+        if required_headers is not None:
+            raise
         # All that an upload needs to know of a frame.
         needed = (settings.site_id_key, settings.instrument_id_key, settings.observation_date_key)
         validated = _read(fileobj, path, settings.model_copy(update={"required_headers": needed}), metadata)

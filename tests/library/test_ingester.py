@@ -8,7 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from astropy.io import fits
 from kombu import Connection, Exchange, Queue
 
 from lco_ingester import exceptions
@@ -17,6 +19,7 @@ from lco_ingester.exceptions import (
     DoNotRetryError,
     FileNameMissingError,
     HeaderMissingError,
+    HeaderValueError,
     IngesterError,
     NonFatalDoNotRetryError,
     RetryError,
@@ -30,7 +33,7 @@ from lco_ingester.ingester import (
 )
 from lco_ingester.services import close_services
 from tests.library.scripted import Answer, closed_port, committing_and_failing, scripted, silent_port
-from tests.library.synthetic import ABSENT, Cards, header, image, new_basename, package, write_frame
+from tests.library.synthetic import ABSENT, Cards, fits_bytes, header, image, new_basename, package, write_frame
 from tests.support.servers import ArchiveServer, S3Server, running_archive
 
 VERSION = {"key": "a-version-id", "md5": "d41d8cd98f00b204e9800998ecf8427e", "extension": ".fits"}
@@ -285,6 +288,22 @@ def test_a_frame_whose_record_was_made_with_fewer_keywords_can_be_uploaded() -> 
     version = upload_file_to_s3(stream, f"{new_basename()}.fits")
     assert version["md5"] == hashlib.md5(stream.getvalue()).hexdigest()
     assert version["extension"] == ".fits"
+
+
+def test_the_header_that_the_required_keywords_choose_says_where_a_frame_is_stored(s3: S3Server) -> None:
+    name = f"{new_basename()}.fits"
+    several = fits_bytes(
+        fits.PrimaryHDU(header=header({"SITEID": "ogg", "OBJECT": name})),
+        fits.ImageHDU(np.zeros((2, 2)), header({"MOLUID": 7})),
+    )
+    stream, chosen = io.BytesIO(several), ("SITEID", "MOLUID")
+    with pytest.raises(HeaderMissingError, match="SPAM"):
+        upload_file_to_s3(stream, name, required_headers=["SPAM"])
+    with pytest.raises(HeaderValueError, match="INSTRUME"):
+        upload_file_to_s3(stream, name, required_headers=chosen, blacklist_headers="INSTRUME")
+    version = upload_file_to_s3(stream, name, required_headers=chosen)
+    there = s3.client().head_object(Bucket=s3.bucket, Key=f"coj/fa12/20200101/raw/{name}")
+    assert there["VersionId"] == version["key"]
 
 
 def test_a_frame_that_has_no_place_in_the_bucket_cannot_be_uploaded() -> None:
