@@ -140,6 +140,35 @@ def size_of(stream: BinaryIO) -> int:
     return stream.tell()
 
 
+class Lent(io.RawIOBase):
+    """A view of a seekable stream that can be closed while the stream itself stays open."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        super().__init__()
+        self._stream = stream
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def fileno(self) -> int:
+        return self._stream.fileno()
+
+    def tell(self) -> int:
+        return self._stream.tell()
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        self._stream.seek(offset, whence)
+        return self._stream.tell()
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]  # all that io.BufferedReader passes
+        chunk = self._stream.read(len(buffer))
+        buffer[: len(chunk)] = chunk
+        return len(chunk)
+
+
 class ExactReader(io.RawIOBase):
     """A view of a stream that gives exactly `size` bytes.
 

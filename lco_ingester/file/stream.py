@@ -72,7 +72,7 @@ class HashingReader(CountingReader):
             return super().readinto(buffer)
         except OSError as error:
             raise FileUnreadableError(frame=self._path, found=error.strerror or str(error)) from error
-        except TypeError as error:
+        except (TypeError, UnicodeDecodeError) as error:
             raise FileUnreadableError(
                 frame=self._path, expected="a stream opened in binary mode", found="text"
             ) from error

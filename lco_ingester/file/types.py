@@ -4,6 +4,7 @@ A site adds its own without a fork: an entry point of the group `lco_ingester.re
 object is a `FileType` (docs/sites.md).
 """
 
+import io
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -14,6 +15,7 @@ from astropy.io import fits
 
 from lco_ingester.exceptions import CompanionError, EmptyFileError, HookError, IngesterError
 from lco_ingester.file.checks import Checks
+from lco_ingester.file.datafile import Lent
 from lco_ingester.file.header import Header
 from lco_ingester.file.package import read_package
 from lco_ingester.file.stream import Contents, CountingReader, unpacked
@@ -99,7 +101,7 @@ def headers_by_hook(stream: BinaryIO, extension: str, path: str) -> list[Header]
     if not isinstance(kind, FileType) or kind.read_headers is None:
         raise HookError(frame=path, check=named, expected="a reader of headers", found="none")
     try:
-        headers = list(kind.read_headers(stream, path))
+        headers = list(kind.read_headers(io.BufferedReader(Lent(stream)), path))
     except IngesterError:
         raise
     except Exception as error:  # a site's own code, which may raise anything

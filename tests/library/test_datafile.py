@@ -142,6 +142,12 @@ def test_a_text_stream_is_refused(path: Path) -> None:
         md5_of_stream(stream, "a.fits")  # type: ignore[arg-type]
 
 
+def test_a_stream_that_cannot_even_make_text_of_the_bytes_is_refused() -> None:
+    stream = io.TextIOWrapper(io.BytesIO(b"\xff\xfe" * 5000), encoding="utf-8")
+    with pytest.raises(FileUnreadableError, match="binary"):
+        md5_of_stream(stream, "a.fits")  # type: ignore[arg-type]
+
+
 def test_a_file_that_cannot_be_read_is_refused(path: Path) -> None:
     with path.open("ab") as stream, pytest.raises(FileUnreadableError):
         md5_of_stream(stream, "a.fits")

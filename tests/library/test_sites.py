@@ -21,11 +21,14 @@ from lco_ingester.exceptions import (
     TruncatedFrameError,
 )
 from lco_ingester.file import types
+from lco_ingester.file.datafile import StreamFile
 from lco_ingester.file.stream import HashingReader
 from lco_ingester.file.types import headers_by_hook, headers_of
+from lco_ingester.metrics import Metrics
 from lco_ingester.record.build import build_record, facts_of
 from lco_ingester.record.rules import RecordRules
 from lco_ingester.settings import Settings, load_settings
+from lco_ingester.steps import read_contents
 from tests.library.synthetic import ABSENT, ROOT, checks, image, new_basename, record_of, rules
 from tests.support.servers import ArchiveServer, S3Server
 
@@ -83,6 +86,14 @@ BAD = """
 NUMBER = FileType(None, lambda stream, path: [7])
 NOTES = FileType("text/plain", None)
 NONSENSE = 7
+
+
+def closing(stream, path):
+    with stream:
+        return [json.loads(stream.readline())]
+
+
+CLOSING = FileType(None, closing)
 """
 ENTRY_POINTS = """
 [lco_ingester.records]
@@ -90,6 +101,7 @@ ENTRY_POINTS = """
 .number = sno_frames:NUMBER
 .notes = sno_frames:NOTES
 .nonsense = sno_frames:NONSENSE
+.closing = sno_frames:CLOSING
 .gone = sno_frames:GONE
 .broken = sno_broken:SNF
 .twice = sno_frames:SNF
@@ -271,6 +283,13 @@ def test_a_sites_reader_gives_the_headers_and_may_say_that_the_file_is_not_ready
     assert read(frame()) == [HEADER]
     with pytest.raises(TruncatedFrameError):
         read(frame()[:20])
+
+
+def test_a_sites_reader_that_closes_its_stream_leaves_the_callers_open(site: Path) -> None:
+    stream = io.BytesIO(frame())
+    stream.seek(7)
+    contents = read_contents(StreamFile(stream, "a.closing"), rules(), checks(), Metrics.off())
+    assert (contents.headers, stream.tell()) == ([HEADER], 7)
 
 
 def test_a_site_may_have_files_that_come_with_metadata(site: Path) -> None:
