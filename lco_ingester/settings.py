@@ -47,6 +47,12 @@ def _unset_if_empty(value: Any) -> Any:
     return None if value == "" else value
 
 
+def _no_credentials(url: str | None) -> str | None:
+    if url is not None and "@" in url:
+        raise ValueError("must have no @: a user and password in a URL would be shown in errors")
+    return url
+
+
 def _http_url(url: str) -> str:
     if not url.startswith(("http://", "https://")):
         raise ValueError("must begin with http:// or https://")
@@ -64,11 +70,12 @@ CommaList = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split_by(","))
 ColonList = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split_by(":"))]
 CheckNames = Annotated[tuple[CheckName, ...], NoDecode, BeforeValidator(_split_by(","))]
 AnyTextFlag = Annotated[bool, BeforeValidator(_flag)]
-HttpUrl = Annotated[str, AfterValidator(_http_url)]
+HttpUrl = Annotated[str, AfterValidator(_no_credentials), AfterValidator(_http_url)]
 BrokerUrl = Annotated[SecretStr, AfterValidator(_broker_url)]
 Name = Annotated[str, Field(min_length=1)]
 LOWER_CASE = BeforeValidator(lambda value: value.lower() if isinstance(value, str) else value)
 OptionalText = Annotated[str | None, BeforeValidator(_unset_if_empty)]
+OptionalUrl = Annotated[OptionalText, AfterValidator(_no_credentials)]
 OptionalSecret = Annotated[SecretStr | None, BeforeValidator(_unset_if_empty)]
 
 
@@ -94,7 +101,7 @@ class Settings(BaseSettings):
     aws_secret_access_key: OptionalSecret = Field(None, description="S3 credentials. Secret.")
     aws_session_token: OptionalSecret = Field(None, description="S3 credentials, if they are temporary. Secret.")
     aws_default_region: OptionalText = Field(None, description="S3 region.")
-    aws_endpoint_url_s3: OptionalText = Field(None, description="URL of an S3-compatible store; AWS itself if not set.")
+    aws_endpoint_url_s3: OptionalUrl = Field(None, description="URL of an S3-compatible store; AWS itself if not set.")
     opentsdb_hostname: str = Field("", description="OpenTSDB server for metrics; no metrics if empty.")
     opentsdb_port: int = Field(80, ge=1, le=65535, description="Port of the OpenTSDB server.")
     opentsdb_python_metrics_test_mode: AnyTextFlag = Field(

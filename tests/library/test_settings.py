@@ -161,6 +161,13 @@ def test_all_wrong_values_are_listed_at_once_and_none_is_shown(monkeypatch: pyte
     assert raised.value.__suppress_context__
 
 
+@pytest.mark.parametrize("variable", ["API_ROOT", "AWS_ENDPOINT_URL_S3"])
+def test_a_url_that_errors_show_has_no_password_in_it(monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
+    with pytest.raises(SettingsError, match=f"{variable}: must have no @") as raised:
+        loaded(monkeypatch, **{variable: "http://user:hush@host:8000/"})
+    assert "hush" not in str(raised.value)
+
+
 def test_an_empty_aws_variable_is_one_that_is_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = loaded(monkeypatch, AWS_ACCESS_KEY_ID="", AWS_SECRET_ACCESS_KEY="", AWS_SESSION_TOKEN="")
     assert plain(settings) == DEFAULTS
