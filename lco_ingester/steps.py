@@ -239,10 +239,11 @@ def republish(archived: Archived, publisher: Publisher | None) -> None:
 
 
 def stored_object(validated: Validated, now: datetime) -> StoredObject:
-    """Where and how the frame is stored."""
+    """Where and how the frame is stored. Raises HeaderValueError if a keyword that the key is made of has no value."""
     age = now - datetime.fromisoformat(validated.facts.observed)
     content_type = file_type(validated.extension, validated.path).content_type
-    return describe_object(validated.facts, validated.basename + validated.extension, content_type, age)
+    with named(validated.path):
+        return describe_object(validated.facts, validated.basename + validated.extension, content_type, age)
 
 
 def version_set(version_id: str, md5: str, extension: str) -> list[Record]:

@@ -19,6 +19,7 @@ from lco_ingester.exceptions import (
     BrokerUnavailableError,
     FileChangedError,
     FileMissingError,
+    HeaderValueError,
     SupersededError,
 )
 from lco_ingester.file.datafile import PathFile, StreamFile
@@ -191,6 +192,13 @@ def test_an_old_frame_is_stored_where_it_is_cheap(tmp_path: Path) -> None:
     validated = read(write_frame(tmp_path))
     assert steps.stored_object(validated, NOW).storage_class == "STANDARD"
     assert steps.stored_object(validated, datetime.fromisoformat("2020-06-01")).storage_class == "STANDARD_IA"
+
+
+def test_a_frame_that_has_no_place_in_the_bucket_is_named_by_its_path(tmp_path: Path, services: Services) -> None:
+    path = write_frame(tmp_path, {"SITEID": ""})
+    with pytest.raises(HeaderValueError) as raised:
+        upload(read(path), services)
+    assert (raised.value.frame, raised.value.check) == (str(path), "SITEID")
 
 
 # Posting
