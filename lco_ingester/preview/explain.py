@@ -105,8 +105,8 @@ def _of_what_is_sent(
     yield from text.of_public_date(header.get(rules.keys.public_date), now)
     yield from text.of_area(outline(with_pointing(header, rules.keys)))
     yield from text.of_format(validated.record, rules.archive_record_format)
-    yield from text.of_object(steps.stored_object(validated, now), validated, settings.bucket, now)
     steps.refuse_unknown_extension(validated, checks)
+    yield from text.of_object(steps.stored_object(validated, now), validated, settings.bucket, now)
 
 
 def _name(mend: Mend) -> str:

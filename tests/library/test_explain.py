@@ -12,6 +12,7 @@ from astropy.io import fits
 
 from lco_ingester.exceptions import (
     ChecksumError,
+    ExtensionNotAcceptedError,
     FileChangedError,
     HeaderMissingError,
     IngesterError,
@@ -126,6 +127,11 @@ def test_a_young_frame_goes_to_the_standard_class_and_tells_when_it_becomes_publ
     lines = explained(image())
     assert "  storage class       STANDARD: observed 28 days ago, the limit is 60" in lines
     assert "Public: from 2021-01-01T03:04:05.678000 UTC, in 336 days" in lines
+
+
+def test_an_unknown_extension_is_the_reason_before_a_missing_place_as_it_is_for_the_service() -> None:
+    _, error = explained_until_error(image({"SITEID": ""}), "a-e00.FITS")
+    assert isinstance(error, ExtensionNotAcceptedError)
 
 
 @pytest.mark.parametrize(("name", "content", "reason"), FILES.values(), ids=FILES)
