@@ -289,6 +289,23 @@ def test_an_image_one_pixel_wide_has_a_ring_as_flat(width: int, height: int) -> 
     assert (corners[3] == corners[0]) == (width == 1)
 
 
+@pytest.mark.parametrize("ra", [0.0, 33.3, 123.4567, 190.0])
+@pytest.mark.parametrize("dec", [90.0, 89.98, -90.0])
+@pytest.mark.parametrize(
+    "size", [{"NAXIS1": 1, "NAXIS2": 101, "CRPIX2": 51.0}, {"NAXIS1": 101, "NAXIS2": 101, "CRPIX2": 51.0}]
+)
+def test_an_area_with_a_pole_on_its_edge_on_which_the_archive_breaks_is_none_with_a_warning(
+    size: dict[str, Any], dec: float, ra: float, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert footprint({**IMAGE, **size, "CRVAL1": ra, "CRVAL2": dec}) is None
+    assert ["180 degrees wide" in each for each in caplog.messages] == [True]
+
+
+def test_a_pole_within_an_image_or_beside_it_is_no_trouble() -> None:
+    for shift in (1.0, -1.0):
+        assert len(ring({**IMAGE, "CRVAL2": 90.0, "CRPIX1": 1.0 + shift, "CRPIX2": 26.0})) == 4
+
+
 def test_sip_without_its_suffix_is_sip_and_astropy_says_nothing(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("DEBUG")
     assert ring({**IMAGE, **without(SIP, "CTYPE")}) == ring({**IMAGE, **SIP})

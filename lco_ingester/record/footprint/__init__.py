@@ -5,6 +5,7 @@ import re
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from textwrap import shorten
 from typing import Any
 
@@ -22,6 +23,7 @@ Polygon = dict[str, Any]
 
 _SPECTROGRAPH = ("RADIUS", "RA", "DEC")
 _ODD_VALUES = (ValueError, TypeError, AttributeError, ArithmeticError, LookupError, RuntimeError, fits.VerifyError)
+_ROUNDING = 1e-9  # degrees
 _SOURCE_LINE = re.compile(r"ERROR \d+ in \S+ at line \d+ of file \S+:\s")  # wcslib's, before each of its reasons
 
 logger = logging.getLogger(__name__)
@@ -56,11 +58,23 @@ def outline(header: Mapping[str, Any]) -> Outline:
             warnings.simplefilter("ignore", AstropyWarning)  # it mends old-fashioned cards and says so
             warnings.simplefilter("ignore", RuntimeWarning)  # numpy's, of numbers that are refused later
             ring, why = _ring(header)
+            _refuse_half_circle(ring)
     except NoPlaceError as error:
         return Outline(None, str(error))
     except _ODD_VALUES as error:
         return Outline(None, shorten(_SOURCE_LINE.sub("", str(error)), 300), odd=True)
     return Outline({"type": "Polygon", "coordinates": [[*ring, ring[0]]]}, why)
+
+
+def _refuse_half_circle(ring: list[list[float]]) -> None:
+    """Raises ValueError for a ring 180 degrees wide in RA, on which the archive breaks (docs/record.md, "area").
+
+    It has a pole on its edge, or is a line through it.
+    """
+    longitudes = sorted(ra for ra, _ in ring)
+    gaps = (after - ra for ra, after in pairwise([*longitudes, longitudes[0] + 360.0]))
+    if abs(max(gaps) - 180.0) < _ROUNDING:
+        raise ValueError("its area is exactly 180 degrees wide in RA, which the archive cannot hold")
 
 
 def _ring(header: Mapping[str, Any]) -> tuple[list[list[float]], str]:
