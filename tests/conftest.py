@@ -99,3 +99,11 @@ def neighbours_environment(archive: ArchiveServer, s3: S3Server) -> dict[str, st
         "AWS_SECRET_ACCESS_KEY": "demo-secret",
         "AWS_DEFAULT_REGION": "us-east-1",
     }
+
+
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Bytes in the name of a test only as a few words: gzip's hold the time, and all workers must agree on the name."""
+    if not isinstance(val, bytes):
+        return None
+    readable = len(val) <= 40 and val.isascii() and val.decode().isprintable()
+    return val.decode() if readable else f"{argname} of {len(val)} bytes"
