@@ -102,8 +102,8 @@ def neighbours_environment(archive: ArchiveServer, s3: S3Server) -> dict[str, st
 
 
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
-    """Bytes in the name of a test only as a few words: gzip's hold the time, and all workers must agree on the name."""
+    """Bytes in the name of a test only as a few words: others may hold the time, and all workers must agree on it."""
     if not isinstance(val, bytes):
         return None
     readable = len(val) <= 40 and val.isascii() and val.decode().isprintable()
-    return val.decode() if readable else f"{argname} of {len(val)} bytes"
+    return val.decode() if readable else argname
