@@ -39,7 +39,8 @@ esac
 make_environment ".[service]"
 # One clear line for wrong settings, in place of one from each process.
 python -c "import celeryconfig"
-queue="$(python -c 'import celeryconfig; print(celeryconfig.settings.ingest_queue)')"
+read -r queue patience < <(python -c \
+    'from celeryconfig import settings; print(settings.ingest_queue, settings.soft_shutdown_seconds)')
 
 scratch="$(mktemp -d)"
 declare -A names=()
@@ -54,14 +55,15 @@ start() {
 stop_all() {
     trap '' INT TERM
     for pid in "${!names[@]}"; do kill -TERM "$pid" 2>/dev/null || true; done
+    # What takes longer is put back by RabbitMQ, which gets no acknowledgement, and is lost to nobody.
+    { sleep "$patience" && for pid in "${!names[@]}"; do kill -KILL -- "-$pid" 2>/dev/null || true; done; } &
     for pid in "${!names[@]}"; do wait "$pid" 2>/dev/null || true; done
+    kill -TERM -- "-$!" 2>/dev/null || true
     rm -rf "$scratch"
 }
 
 # Job control puts each process into a group of its own: a Ctrl-C comes to us alone, and to them once.
 set -m
-# On SIGTERM a worker finishes what it holds, and puts back what takes longer than SOFT_SHUTDOWN_SECONDS.
-export REMAP_SIGTERM=SIGQUIT
 trap 'echo "stopping" >&2; stop_all; exit 0' INT TERM
 
 start listener python listener.py

@@ -15,7 +15,7 @@ import click
 
 from ingester_app.broker import celery_connection, create_app, dead_letter_queue, refuse_memory
 from ingester_app.dead_letters import DeadLetter, to_message
-from ingester_app.letter_box import HeldLetter, Selection, discard, held, replay
+from ingester_app.letter_box import NOT_REPLAYED, HeldLetter, Selection, can_be_replayed, discard, held, replay
 from ingester_app.settings import ServiceSettings
 from lco_ingester.exceptions import IngesterError
 from lco_ingester.settings import load_settings
@@ -161,9 +161,11 @@ def replay_letters(site: Site, selection: Selection, everything: bool, dry_run: 
     with site.letters(selection) as found:
         _fail_if_none(found)
         if dry_run:
-            _dry_run(found, "would be replayed")
-            return
-        failed = replay(create_app(site.settings), found, _told)
+            failed = sum(not can_be_replayed(each.letter) for each in found)
+            for each in found:
+                _told(each.letter, "would be replayed" if can_be_replayed(each.letter) else NOT_REPLAYED)
+        else:
+            failed = replay(create_app(site.settings), found, _told)
     sys.exit(1 if failed else 0)
 
 
@@ -179,7 +181,8 @@ def discard_letters(site: Site, selection: Selection, everything: bool, dry_run:
     with site.letters(selection) as found:
         _fail_if_none(found)
         if dry_run:
-            _dry_run(found, "would be discarded")
+            for each in found:
+                _told(each.letter, "would be discarded")
             return
         if not yes:
             click.confirm(f"discard {len(found)} letters for good?", abort=True)
@@ -203,11 +206,6 @@ def health(site: Site) -> None:
 
 def _told(letter: DeadLetter, what: str) -> None:
     click.echo(f"{letter.id[:12]}  {what}: {letter.reason} {Path(letter.path).name or '-'}")
-
-
-def _dry_run(found: list[HeldLetter], what: str) -> None:
-    for each in found:
-        _told(each.letter, what)
 
 
 def _demand_a_choice(selection: Selection, everything: bool) -> None:

@@ -11,6 +11,7 @@ from celery import Celery
 from ingester_app.broker import dispatch
 from ingester_app.dead_letters import DeadLetter, read_letter
 
+NOT_REPLAYED = "cannot be replayed: it names no file"
 Told = Callable[[DeadLetter, str], None]
 
 
@@ -88,6 +89,11 @@ def letters_in(connection: Any, queue: Any) -> list[DeadLetter]:
         return [each.letter for each in letters]
 
 
+def can_be_replayed(letter: DeadLetter) -> bool:
+    """Whether the letter names a frame, and does not just hold a message that could not be read."""
+    return letter.message is not None and bool(letter.path)
+
+
 def replay(app: Celery, letters: list[HeldLetter], told: Told) -> int:
     """Send frames on from the step that failed; a letter is removed once the broker has confirmed its task.
 
@@ -98,8 +104,8 @@ def replay(app: Celery, letters: list[HeldLetter], told: Told) -> int:
     sent: set[str] = set()
     for each in letters:
         letter = each.letter
-        if letter.message is None or not letter.path:
-            told(letter, "cannot be replayed: it names no file")
+        if letter.message is None or not can_be_replayed(letter):
+            told(letter, NOT_REPLAYED)
             failed += 1
             continue
         if letter.id not in sent:  # a letter that was written twice is one letter

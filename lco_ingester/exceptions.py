@@ -355,7 +355,10 @@ class ChecksumError(RetryError):
 
     reason = "FITS_CHECKSUM"
     default_check = "checksum"
-    default_hint = "Copy the file again from its source, then publish its name again"
+    default_hint = (
+        "Copy the file again from its source; or, if a program changed it, let that program renew its sums. "
+        "Then publish its name again"
+    )
 
 
 class TrailingBytesError(RetryError):

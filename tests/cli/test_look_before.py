@@ -289,7 +289,7 @@ def test_a_bad_file_is_explained_as_far_as_it_goes_and_ends_in_its_one_line(
             ('OBSNOTE: "N/A" → ""', "HEADER_VALUE"),
             "ISO 8601",
         ),
-        "a.b.fits": (image(), ("S3 object", "EXTENSION_NOT_ACCEPTED"), "ARCHIVE_EXTENSIONS"),
+        "a.b.fits": (image(), ("Area", "EXTENSION_NOT_ACCEPTED"), "ARCHIVE_EXTENSIONS"),
     }
     for name, (content, told, why) in reached.items():
         code, out, err = look("--explain", write(tmp_path / name, content))

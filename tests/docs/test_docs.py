@@ -30,14 +30,14 @@ README = PAGES[ROOT / "README.md"]
 CODE = {
     path: path.read_text()
     for folder in ("lco_ingester", "ingester_app")
-    for path in ROOT.glob(f"{folder}/*.py")
-    if path.name != "__init__.py"
+    for path in ROOT.glob(f"{folder}/**/*.py")
+    if path.name != "__init__.py" and "demo" not in path.parts
 } | {ROOT / name: (ROOT / name).read_text() for name in ("listener.py", "tasks.py")}
 
 METRIC_CALL = re.compile(r'\b(send|timed|count)\(\s*"((?:ingester|archive)[a-z0-9_.]*)"')
 REASON_IN_CODE = re.compile(r'"([A-Z]+(?:_[A-Z]+)+)"')
 PROGRAMS = {"celery", "cp", "curl", "docker", "export", "grep", "install", "pip", "rabbitmq-diagnostics", "rabbitmqctl"}
-OF_THE_SCRIPTS = {"REMAP_SIGTERM", "WORKER_CONCURRENCY", "FLOWER_PORT", "PYTHON", "VENV"}
+OF_THE_SCRIPTS = {"WORKER_CONCURRENCY", "FLOWER_PORT", "PYTHON", "VENV"}
 
 
 def page(name: str) -> str:

@@ -74,6 +74,17 @@ def test_a_replayed_letter_goes_on_and_leaves_the_queue_and_one_that_fails_again
     assert [frame["basename"] for frame in archive.frames()] == [truncated.name.partition(".")[0]]
 
 
+def test_a_dry_run_says_what_a_replay_would_do_also_of_a_letter_that_names_no_file(site: Deployment) -> None:
+    site.start_listener()
+    site.publish({"nothing": "here"})
+    site.wait_for_letters(1)
+    for options in (("--dry-run",), ()):
+        told = ingester(site, "letters", "replay", "--all", *options)
+        assert "cannot be replayed: it names no file: MESSAGE_UNREADABLE" in told.stdout
+        assert told.returncode == 1
+    assert len(site.letters()) == 1
+
+
 def test_a_replay_resumes_at_the_step_that_failed(site: Deployment, good: list[Path], archive: ArchiveServer) -> None:
     site.variables.update(RETRY_SERVER_PATIENCE="2", BREAKER_FAILURES="1000")
     worker = site.start_worker(concurrency=1)
