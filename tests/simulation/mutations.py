@@ -92,8 +92,9 @@ def acknowledged_early(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 RUN_BEFORE = "redelivered or self.attempts > 0 or self.replayed"
-RETRY = "        around.retry(again, decision.seconds)\n"
-IN_HAND = "        if isinstance(error, FileChangedError):\n            return ingest(again, False, around)\n" + RETRY
+AGAIN = "_again(message, reached.frame, decision.trouble, around)"
+RETRY = f"        around.retry({AGAIN}, decision.seconds)\n"
+IN_HAND = f"        if isinstance(error, FileChangedError):\n            return ingest({AGAIN}, False, around)\n{RETRY}"
 BEGUN_AGAIN = "reached = _Reached(Named(path), reached.step, message.trouble)"
 GIVEN_BACK = "        message.requeue()\n        return\n"
 AT_KEY = "there = store.current_version(stored_object(validated, now).key)"
