@@ -20,6 +20,7 @@ from ingester_app.demo import report
 from ingester_app.demo.sample_frames import make_frames
 from ingester_app.demo.servers import ArchiveServer, S3Server, end, running_archive, running_s3
 from ingester_app.demo.watch import Outcome, Watch
+from ingester_app.demo.whole_messages import write_whole
 from ingester_app.settings import ServiceSettings
 from lco_ingester.file.datafile import split_name
 from lco_ingester.settings import load_settings
@@ -29,6 +30,7 @@ STOP_PATIENCE = 60.0  # seconds; a worker finishes the frame in its hand
 FRAME_PATIENCE = 90.0  # seconds for all frames together
 READY_LINES = ("listening on queue", "ingest@", " ready.")
 SERVICE = Path("run_celery.sh")
+SITE = Path(__file__).parent / "site"  # see there
 FRAME_EXTENSIONS = (".fits", ".fits.fz", ".fits.gz", ".tar.gz", ".tar")
 
 
@@ -36,6 +38,7 @@ def main() -> int:
     """Run the demo; 0 if every good frame was archived and announced and every bad one is a dead letter."""
     options = _options()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    write_whole()
     with ExitStack() as stack, tempfile.TemporaryDirectory(prefix="archive-ingester-demo-") as directory:
         try:
             return _run(options, Path(directory), stack)
@@ -125,7 +128,7 @@ def _service(variables: dict[str, str], log: Path) -> Iterator[None]:
         log.open("wb") as output,
         subprocess.Popen(
             [f"./{SERVICE}"],
-            env={**inherited, **variables},
+            env={**inherited, **variables, "PYTHONPATH": str(SITE)},
             stdout=output,
             stderr=output,
             text=True,
