@@ -58,7 +58,7 @@ stop_all() {
     # What takes longer is put back by RabbitMQ, which gets no acknowledgement, and is lost to nobody.
     { sleep "$patience" && for pid in "${!names[@]}"; do kill -KILL -- "-$pid" 2>/dev/null || true; done; } &
     for pid in "${!names[@]}"; do wait "$pid" 2>/dev/null || true; done
-    kill -TERM -- "-$!" 2>/dev/null || true
+    kill -KILL -- "-$!" 2>/dev/null || true # it ignores SIGTERM, as we do now
     rm -rf "$scratch"
 }
 
