@@ -1,7 +1,5 @@
 """What astropy makes of the headers of a file, without the file."""
 
-import io
-import os
 import struct
 import warnings
 
@@ -9,6 +7,7 @@ from astropy.io import fits
 from astropy.utils.exceptions import AstropyWarning
 
 from lco_ingester.exceptions import FitsStructureError
+from lco_ingester.file.datafile import SizedReader
 from lco_ingester.file.structure import BLOCK, RawHeader
 
 # All that astropy was seen to raise over damaged headers.
@@ -38,32 +37,16 @@ def as_astropy_reads(headers: list[RawHeader], path: str) -> list[fits.Header]:
     return found
 
 
-class _HeadersAlone(io.RawIOBase):
+class _HeadersAlone(SizedReader):
     """A FITS file of which only the headers can be read: all that astropy needs, wherever the bytes may come from."""
 
     def __init__(self, headers: list[RawHeader]) -> None:
-        super().__init__()
+        super().__init__(headers[-1].end + headers[-1].data_size() + BLOCK)
         self._blocks = {
             header.offset + at: header.as_others_read_it[at : at + BLOCK]
             for header in headers
             for at in range(0, len(header.raw), BLOCK)
         }
-        self._size = headers[-1].end + headers[-1].data_size() + BLOCK
-        self._position = 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._position
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        start = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._size}[whence]
-        self._position = start + offset
-        return self._position
 
     def read(self, size: int = -1) -> bytes:
         """The block at this place, or none of it: astropy reads header by header, block by block."""

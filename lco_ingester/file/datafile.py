@@ -169,18 +169,12 @@ class Lent(io.RawIOBase):
         return len(chunk)
 
 
-class ExactReader(io.RawIOBase):
-    """A view of a stream that gives exactly `size` bytes.
+class SizedReader(io.RawIOBase):
+    """A seekable view of `size` bytes; whoever derives from it reads them, and moves `_position`."""
 
-    A file that grew must not send more than its announced length, and one that shrank must not keep the store
-    waiting for the rest: it raises FileChangedError.
-    """
-
-    def __init__(self, stream: BinaryIO, size: int, path: str) -> None:
+    def __init__(self, size: int) -> None:
         super().__init__()
-        self._stream = stream
         self._size = size
-        self._path = path
         self._position = 0
 
     def readable(self) -> bool:
@@ -195,7 +189,23 @@ class ExactReader(io.RawIOBase):
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
         start = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._size}[whence]
         self._position = start + offset
-        self._stream.seek(self._position)
+        return self._position
+
+
+class ExactReader(SizedReader):
+    """A view of a stream that gives exactly `size` bytes.
+
+    A file that grew must not send more than its announced length, and one that shrank must not keep the store
+    waiting for the rest: it raises FileChangedError.
+    """
+
+    def __init__(self, stream: BinaryIO, size: int, path: str) -> None:
+        super().__init__(size)
+        self._stream = stream
+        self._path = path
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        self._stream.seek(super().seek(offset, whence))
         return self._position
 
     def read(self, size: int = -1) -> bytes:
