@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lco_ingester.record.footprint import footprint
+from lco_ingester.record.footprint.sky import sky_of
 from tests.library.sphere import (
     DIALECTS,
     PROJECTIONS,
@@ -262,6 +264,63 @@ def test_any_header_gives_a_legal_ring_or_none(
     area = footprint({**image_cards(*place), **types, **odd})
     assert area is None or legal(area["coordinates"][0])
     json.dumps(area, allow_nan=False)
+
+
+def _rounded(low: float, high: float) -> st.SearchStrategy[float]:
+    """Numbers of which a card holds all digits."""
+    return st.floats(low, high).map(lambda number: float(f"{number:.9g}"))
+
+
+_PLACE = st.fixed_dictionaries(
+    {"CRVAL1": _rounded(-360, 720), "CRVAL2": st.one_of(_rounded(-90, 90), st.sampled_from([-90.0, 0.0, 90.0]))}
+)
+_MATRIX = st.fixed_dictionaries({key: _rounded(-0.01, 0.01) for key in ("CD1_1", "CD1_2", "CD2_1", "CD2_2")})
+_POLES = st.fixed_dictionaries({}, optional={"LONPOLE": _rounded(-180, 360), "LATPOLE": _rounded(-90, 90)})
+_PARAMETERS = st.dictionaries(
+    st.sampled_from(["PV1_0", "PV1_1", "PV1_2", "PV1_4", "PV1_5", "PV2_1", "PV2_01", "PV2_2", "PV2_3", "PV2_10"]),
+    st.one_of(_rounded(-1, 1), st.sampled_from([1.0, 45.0])),
+    max_size=3,
+)
+_ORDERS = st.fixed_dictionaries({"A_ORDER": st.integers(1, 4)}, optional={"B_ORDER": st.integers(1, 4)})
+_POLYNOMIALS = st.dictionaries(
+    st.sampled_from([f"{name}_{i}_{j}" for name in "AB" for i in range(4) for j in range(4)]), _rounded(-1e-4, 1e-4)
+)
+
+
+def _positions(find: Callable[[], Positions]) -> Positions | None:
+    """What is found; None if it is an error, or a part of it nowhere on the sky."""
+    try:
+        positions = find()
+    except ValueError:
+        return None
+    return positions if np.isfinite(positions).all() else None
+
+
+@pytest.mark.filterwarnings("ignore::astropy.wcs.FITSFixedWarning")
+@settings(max_examples=400, deadline=None, derandomize=True)
+@given(
+    code=st.sampled_from([*(code for code in _CODES if code not in ("TNX", "XXX")), *4 * ["TAN", "TPV", "TAN-SIP"]]),
+    place=_PLACE,
+    matrix=_MATRIX,
+    more=st.tuples(_POLES, _PARAMETERS),
+    sip=st.tuples(_ORDERS, _POLYNOMIALS),
+    unit=st.sampled_from([("", 1), ("deg", 1), ("arcmin", 60), ("arcsec", 3600)]),
+    pixels=st.lists(st.tuples(st.floats(-10, 110), st.floats(-10, 90)), min_size=1, max_size=5),
+)
+def test_any_pixel_is_where_astropy_sees_it_if_it_reads_the_header(
+    code: str, place: Cards, matrix: Cards, more: tuple[Cards, Cards], sip: tuple[Cards, Cards],
+    unit: tuple[str, int], pixels: list[tuple[float, float]],
+) -> None:  # fmt: skip
+    in_unit = {key: float(f"{value * unit[1]:.12g}") for key, value in {**place, **matrix}.items()}
+    units = {"CUNIT1": unit[0], "CUNIT2": unit[0]}
+    bent = {**sip[0], **sip[1]} if code.endswith("-SIP") else {}
+    cards = {**image_cards(0.0, 0.0, projection=code), **in_unit, **units, **more[0], **more[1], **bent}
+    found = _positions(lambda: sky_of(cards).positions(np.array(pixels)))
+    expected = _positions(lambda: sky_at(cards, np.array(pixels)))
+    assert (found is None) == (expected is None), cards
+    if found is not None and expected is not None:
+        apart = np.linalg.norm(vectors(found) - vectors(expected), axis=1)
+        assert np.degrees(apart).max() < 1e-9, cards
 
 
 @settings(max_examples=60, deadline=None, derandomize=True)

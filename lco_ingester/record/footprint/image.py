@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from lco_ingester.record.footprint.cards import number
-from lco_ingester.record.footprint.plane import Points, bow, inside, on_plane
+from lco_ingester.record.footprint.plane import Plane, Points, bow, inside, on_plane
 from lco_ingester.record.footprint.pointing import in_circle
 from lco_ingester.record.footprint.sky import Sky
 
@@ -17,6 +17,22 @@ _LONGEST = 0.5  # of an edge, on the touching plane: some 27 degrees
 _ROUNDING = 1e-12  # of a position on the touching plane, in radians
 
 
+def _fractions() -> Points:
+    """Points along the four sides of an image, each beginning with its corner, then a grid of its inside.
+
+    As parts of its width and height, from 0 to 1; read-only.
+    """
+    way, start, end = np.arange(_STEPS) / _STEPS, np.zeros(_STEPS), np.ones(_STEPS)
+    sides = [(start, way), (way, end), (end, 1.0 - way), (1.0 - way, start)]
+    grid = np.mgrid[0.5:_GRID, 0.5:_GRID].reshape(2, -1) / _GRID
+    fractions: Points = np.hstack([*sides, grid]).T
+    fractions.setflags(write=False)
+    return fractions
+
+
+_FRACTIONS = _fractions()
+
+
 def image_ring(header: Mapping[str, Any], sky: Sky) -> list[list[float]]:
     """The sky at the pixels (1,1), (1,NAXIS2), (NAXIS1,NAXIS2), (NAXIS1,1), counted from 1.
 
@@ -24,16 +40,13 @@ def image_ring(header: Mapping[str, Any], sky: Sky) -> list[list[float]]:
     projection. Raises ValueError if a polygon cannot say where the image lies.
     """
     width, height = _pixels(header, "NAXIS1"), _pixels(header, "NAXIS2")
-    corners = np.array([[1, 1], [1, height], [width, height], [width, 1]], dtype=np.float64)
-    outline = _outline(corners)
-    grid = (np.arange(_GRID) + 0.5) / _GRID
-    within = 1.0 + np.array([(x * (width - 1), y * (height - 1)) for x in grid for y in grid])
-    positions = sky.positions(np.concatenate([outline, within]))
-    plane = on_plane(positions, len(outline))
-    kept = [index for side in range(4) for index in _needed(plane, side, height - 1 if side % 2 == 0 else width - 1)]
-    if width > 1 and height > 1 and not inside(plane[len(outline) :], plane[: len(outline)]).all():
+    positions = sky.positions(1.0 + _FRACTIONS * np.array([width - 1, height - 1], dtype=np.float64))
+    plane = on_plane(positions, 4 * _STEPS)
+    ring, within = np.append(plane[: 4 * _STEPS], plane[0]), plane[4 * _STEPS :]
+    kept = [index for side in range(4) for index in _needed(ring, side, height - 1 if side % 2 == 0 else width - 1)]
+    if width > 1 and height > 1 and not inside(within, ring).all():
         raise ValueError("its WCS folds the image, or spreads it over more than half the sky")
-    return [[in_circle(float(ra)), float(dec)] for ra, dec in positions[kept]]
+    return [[in_circle(ra), dec] for ra, dec in positions[kept].tolist()]
 
 
 def _pixels(header: Mapping[str, Any], keyword: str) -> int:
@@ -43,19 +56,11 @@ def _pixels(header: Mapping[str, Any], keyword: str) -> int:
     return int(size)
 
 
-def _outline(corners: Points) -> Points:
-    """Points along the four sides, each beginning with its corner."""
-    steps = np.arange(_STEPS)[:, None] / _STEPS
-    return np.concatenate(
-        [start + steps * (end - start) for start, end in zip(corners, np.roll(corners, -1, 0), strict=True)]
-    )
-
-
-def _needed(plane: Points, side: int, pixels: int) -> range:
+def _needed(ring: Plane, side: int, pixels: int) -> range:
     """Which points of the outline stand for a side: the fewest, evenly spread, that follow it closely enough."""
     first = side * _STEPS
-    curve = np.concatenate([plane[first : first + _STEPS], plane[[(first + _STEPS) % (4 * _STEPS)]]])
-    lengths = np.linalg.norm(np.diff(curve, axis=0), axis=1)
+    curve = ring[first : first + _STEPS + 1]
+    lengths = abs(np.diff(curve))
     if lengths.max() > _LONGEST:
         raise ValueError("its WCS tears the image apart")
     step = _STEPS
@@ -67,5 +72,5 @@ def _needed(plane: Points, side: int, pixels: int) -> range:
     return range(first, first + _STEPS, step)
 
 
-def _straight(curve: Points, length: float, pixels: float) -> bool:
+def _straight(curve: Plane, length: float, pixels: float) -> bool:
     return length <= _LONGEST and bow(curve) * pixels <= _BOW * length + _ROUNDING * pixels

@@ -1,6 +1,5 @@
 """The WCS cards of a header → from a pixel to RA and Dec of the ICRS."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -8,26 +7,23 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from astropy.coordinates import ICRS, BaseCoordinateFrame, UnitSphericalRepresentation
-from astropy.io import fits
 from astropy.units import degree
 from astropy.wcs import WCS
 
 from lco_ingester.record.footprint.cards import NoPlaceError, is_set, number, upper
 from lco_ingester.record.footprint.frames import LATITUDE_OF, frame_of
 from lco_ingester.record.footprint.matrix import cd_matrix
+from lco_ingester.record.footprint.wcs import PV, SIP, wcs_of
 
 Points = npt.NDArray[np.float64]
 
-# The other cards that a celestial WCS is made of (FITS standard 4.0, section 8; SIP's convention for A_ and B_). Of
-# them alone astropy makes a WCS in a thirtieth of the time that the whole header of a real frame takes.
-_NUMBER_CARD = re.compile(r"CD[12]_[12]|CRPIX[12]|PV[12]_\d{1,2}|LONPOLE|LATPOLE")
-_SIP_CARD = re.compile(r"[AB]_(ORDER|\d_\d)")
+_PLAIN = frozenset({"CRPIX1", "CRPIX2", "LONPOLE", "LATPOLE", *PV})
+_DISTORTED = _PLAIN | SIP
 # Those of the standard, section 8.5, and TPV. TNX and ZPX keep their distortions where astropy does not look.
 _PROJECTIONS = {
     "AZP", "SZP", "TAN", "STG", "SIN", "ARC", "ZPN", "ZEA", "AIR", "CYP", "CEA", "CAR", "MER", "COP", "COE", "COD",
     "COO", "SFL", "PAR", "MOL", "AIT", "BON", "PCO", "TSC", "CSC", "QSC", "HPX", "XPH", "TPV",
 }  # fmt: skip
-_WORLD_AXIS = re.compile(r"(?<=^CTYPE)[12]|(?<=^CUNIT)[12]|(?<=^CRVAL)[12]|(?<=^CD)[12]|(?<=^PV)[12]")
 _HIGHEST_SIP_ORDER = 9  # astropy allocates and searches the square of it
 
 
@@ -48,12 +44,12 @@ class Sky:
         world = np.asarray(self.wcs.all_pix2world(pixels, 1), dtype=np.float64)
         if not np.isfinite(world).all():
             raise ValueError("its WCS puts a part of the image nowhere on the sky")
-        longitude, latitude = world.T
-        if self.frame is not None:
-            place = UnitSphericalRepresentation(longitude * degree, latitude * degree)
-            icrs = self.frame.realize_frame(place).transform_to(ICRS())
-            longitude, latitude = icrs.ra.degree, icrs.dec.degree
-        return np.column_stack([longitude, latitude])
+        if self.frame is None:
+            return world
+        longitude, latitude = world.T * degree
+        place = UnitSphericalRepresentation(longitude, latitude)
+        icrs = self.frame.realize_frame(place).transform_to(ICRS())
+        return np.column_stack([icrs.ra.degree, icrs.dec.degree])
 
 
 def sky_of(header: Mapping[str, Any]) -> Sky:
@@ -77,33 +73,27 @@ def sky_of(header: Mapping[str, Any]) -> Sky:
         raise NoPlaceError("it was never calibrated: neither all of CDi_j are set, nor CDELTi, nor PCi_j alone")
     if unknown := {ctype[5:8] for ctype in types} - _PROJECTIONS:
         raise ValueError(f"its projection is {' and '.join(sorted(unknown))!r}")
-    cards = _cards({**header, **matrix}, types)
+    cards = _cards(header, types, matrix)
     latitude = cards[f"CRVAL{latitude_axis}"]
     if abs(latitude) > 90.0 and cards.get(f"CUNIT{latitude_axis}", "deg") == "deg":
         raise ValueError(f"its reference pixel has the latitude {latitude}")
-    wcs = WCS(cards if latitude_axis == 2 else _longitude_first(cards), naxis=2)
+    # With TPV astropy takes the first axis for the longitude.
+    wcs = wcs_of(cards, (1, 2) if latitude_axis == 2 else (2, 1))
     return Sky(wcs, frame_of(header, longitude, upper(header, "RADESYS") or upper(header, "RADECSYS")))
 
 
-def _cards(header: Mapping[str, Any], types: list[str]) -> fits.Header:
-    """The cards for astropy, each of them checked: of what it cannot read it takes the default, and says nothing."""
-    cards = fits.Header()
+def _cards(header: Mapping[str, Any], types: list[str], matrix: Mapping[str, float]) -> dict[str, Any]:
+    """The cards that the WCS is made of, each of them checked, so that none is taken for its default unseen."""
+    cards: dict[str, Any] = {}
     distorted = _sip_order(header) > 1 and not any(ctype.endswith("-TPV") for ctype in types)
     for axis, ctype in enumerate(types, start=1):
         cards[f"CTYPE{axis}"] = f"{ctype[:8]}-SIP" if distorted else ctype
         if unit := upper(header, f"CUNIT{axis}").lower():
             cards[f"CUNIT{axis}"] = "deg" if unit.startswith("deg") else unit
         cards[f"CRVAL{axis}"] = number(header, f"CRVAL{axis}")
-    for keyword, value in header.items():
-        wanted = _NUMBER_CARD.fullmatch(keyword) or (distorted and _SIP_CARD.fullmatch(keyword))
-        if wanted and is_set(value):
-            cards[keyword] = number(header, keyword)
-    return cards
-
-
-def _longitude_first(cards: fits.Header) -> fits.Header:
-    """The same WCS with its two celestial axes exchanged: with TPV astropy takes the first for the longitude."""
-    return fits.Header({_WORLD_AXIS.sub(lambda axis: "21"["12".index(axis[0])], key): cards[key] for key in cards})
+    wanted = _DISTORTED if distorted else _PLAIN
+    numbers = {key: number(header, key) for key in header if key in wanted and is_set(header[key])}
+    return cards | numbers | {key: number(matrix, key) for key in matrix}
 
 
 def _sip_order(header: Mapping[str, Any]) -> float:
