@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import requests
@@ -122,15 +123,12 @@ class Archive:
         return int(self._page("frames/", {"limit": 1}).get("count") or 0)
 
     def _post(self, resource: str, record: Record) -> requests.Response:
-        # A redirect would turn the POST into a GET that answers 200 with a list.
-        return self._session.post(f"{self._root}{resource}", json=record, timeout=self._timeout, allow_redirects=False)
+        return self._send(requests.Request("POST", f"{self._root}{resource}", json=record))
 
     def _page(self, resource: str, query: dict[str, Any]) -> Record:
         """One page of a list, with its objects as `results`."""
         with _translated("", self._root):
-            answer = self._session.get(
-                f"{self._root}{resource}", params=query, timeout=self._timeout, allow_redirects=False
-            )
+            answer = self._send(requests.Request("GET", f"{self._root}{resource}", params=query))
             if answer.status_code != 200:
                 raise _refusal(answer, "")
             page = _json_object(answer, "")
@@ -138,6 +136,18 @@ class Archive:
             if not isinstance(results, list) or not all(isinstance(each, dict) for each in results):
                 raise _no_archive(answer, "", "a list of results")
             return page
+
+    def _send(self, request: requests.Request) -> requests.Response:
+        """As `Session.request` does it, but that one searches the environment for proxies at every call."""
+        session = self._session
+        request.headers, request.auth, request.cookies = session.headers, session.auth, session.cookies
+        # A redirect would turn the POST into a GET that answers 200 with a list.
+        return session.send(request.prepare(), timeout=self._timeout, allow_redirects=False, **self._environment)
+
+    @cached_property
+    def _environment(self) -> dict[str, Any]:
+        """Proxies and CA bundle from the variables that requests knows (HTTPS_PROXY, REQUESTS_CA_BUNDLE and others)."""
+        return dict(self._session.merge_environment_settings(self._root, {}, None, None, None))
 
 
 def _created(answer: requests.Response, frame: str, demanded: str) -> Record:
@@ -256,8 +266,11 @@ def _translated(frame: str, root: str) -> Iterator[None]:
         raise ArchiveUnavailableError(
             frame=frame, expected=f"an answer from {root}", found=f"{type(error).__name__}{_cause(error)}"
         ) from error
+    except OSError as error:
+        # What requests lets through: a CA bundle that is not there …
+        raise ArchiveDeploymentError(frame=frame, found=str(error)) from error
     except ValueError as error:
-        # What requests lets through: a host name or a token with characters that cannot be sent.
+        # … and a host name or a token with characters that cannot be sent.
         raise ArchiveDeploymentError(frame=frame, found=type(error).__name__) from None
 
 

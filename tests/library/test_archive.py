@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import requests
@@ -338,6 +339,58 @@ def test_the_token_is_not_replaced_by_one_of_a_netrc_file(
     netrc.write_text("default login someone password else\n")
     monkeypatch.setenv("NETRC", str(netrc))
     assert client(archive.url, archive.token).has_version("a") is False
+
+
+@pytest.fixture
+def plain_environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """An environment that names neither proxies nor a CA bundle."""
+    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy", "requests_ca_bundle", "curl_ca_bundle"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+    return monkeypatch
+
+
+def test_the_way_leads_through_the_proxy_of_the_environment(
+    server: Scripted, plain_environment: pytest.MonkeyPatch
+) -> None:
+    plain_environment.setenv("HTTP_PROXY", server.url)
+    server.tell(Answer(200, {"results": []}))
+    client("http://archive.invalid/").has_version("a")
+    assert server.asked[0].headers["host"] == "archive.invalid"
+
+
+def test_no_proxy_is_asked_for_a_host_that_needs_none(server: Scripted, plain_environment: pytest.MonkeyPatch) -> None:
+    plain_environment.setenv("HTTP_PROXY", f"http://localhost:{closed_port()}")
+    plain_environment.setenv("NO_PROXY", str(urlsplit(server.url).hostname))
+    server.tell(Answer(200, {"results": []}))
+    client(server.url).has_version("a")
+    assert len(server.asked) == 1
+
+
+def test_the_environment_is_looked_at_once(server: Scripted, plain_environment: pytest.MonkeyPatch) -> None:
+    server.tell(Answer(200, {"results": []}))
+    api = client(server.url)
+    api.has_version("a")
+    plain_environment.setenv("HTTP_PROXY", f"http://localhost:{closed_port()}")
+    api.has_version("a")
+    assert len(server.asked) == 2
+
+
+@pytest.mark.parametrize("name", ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"])
+def test_a_ca_bundle_that_is_not_there_is_a_trouble_of_the_deployment(
+    name: str, plain_environment: pytest.MonkeyPatch
+) -> None:
+    plain_environment.setenv(name, "/nowhere/bundle.pem")
+    with pytest.raises(ArchiveDeploymentError, match=r"/nowhere/bundle\.pem"):
+        client("https://archive.invalid/").has_version("a")
+
+
+def test_a_cookie_is_sent_back(server: Scripted) -> None:
+    server.tell(Answer(200, {"results": []}, {"Set-Cookie": "replica=2"}))
+    api = client(server.url)
+    api.has_version("a")
+    api.has_version("a")
+    assert server.asked[1].headers["cookie"] == "replica=2"
 
 
 def test_without_a_token_none_is_sent(server: Scripted) -> None:
