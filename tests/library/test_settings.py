@@ -199,6 +199,24 @@ def test_a_file_of_a_variables_name_serves_as_well(monkeypatch: pytest.MonkeyPat
     assert settings["bucket"] == "bucket-from-the-environment", "the environment goes before a file"
 
 
+def test_settings_are_made_anew_when_a_variable_or_a_file_has_changed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(settings_module, "SECRET_FILES", tmp_path)
+    first = load_settings(Settings)
+    assert load_settings(Settings) is first
+    (tmp_path / "auth_token").write_text("from-a-file")
+    assert plain(load_settings(Settings))["auth_token"] == "from-a-file"
+    (tmp_path / "auth_token").write_text("another")
+    assert plain(load_settings(Settings))["auth_token"] == "another"
+    monkeypatch.setenv("AUTH_TOKEN", "from-the-environment")
+    assert plain(load_settings(Settings))["auth_token"] == "from-the-environment"
+    assert load_settings(Settings, bucket="argument").bucket == "argument"
+    monkeypatch.delenv("AUTH_TOKEN")
+    (tmp_path / "auth_token").unlink()
+    assert load_settings(Settings) is first
+
+
 def test_an_argument_goes_before_the_environment_and_none_means_not_given(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BUCKET", "from-the-environment")
     assert load_settings(Settings, bucket="argument").bucket == "argument"
