@@ -6,10 +6,12 @@ The file is read once, in order, and no more than a few parts of it are in memor
 import base64
 import hashlib
 import io
+import zlib
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any, BinaryIO, Protocol
 
 from lco_ingester.exceptions import FileChangedError
@@ -18,10 +20,15 @@ from lco_ingester.exceptions import FileChangedError
 SMALLEST_PART = 8 * 1024**2  # bytes
 MOST_PARTS = 10_000
 SENDERS = 4
+# S3 documentation, "Checking object integrity": what the store shall compare once it has put the parts together.
+_CHECKSUM_OF_THE_WHOLE = {"ChecksumAlgorithm": "CRC32", "ChecksumType": "FULL_OBJECT"}
 
 
 class PartsClient(Protocol):
     """The calls of boto3's client that are used here."""
+
+    @property
+    def exceptions(self) -> Any: ...
 
     def create_multipart_upload(self, **parameters: Any) -> dict[str, Any]: ...
 
@@ -38,16 +45,21 @@ def put_in_parts(
     """Put `size` bytes as one object; the answer to its completion. `parameters` name bucket, key and what is kept.
 
     Each part goes under its own Content-MD5, and the object becomes one only if all that was read has this `md5`
-    (hex): so the store holds the bytes whose md5 is given. Raises FileChangedError, and what the client raises; what
-    was sent is then taken back.
+    (hex): so the store holds the bytes whose md5 is given. A store that can compares a checksum of the whole as well,
+    with what it made of the parts. Raises FileChangedError, and what the client raises; what was sent is then taken
+    back.
     """
-    which = {"Bucket": parameters["Bucket"], "Key": parameters["Key"]}
-    which["UploadId"] = client.create_multipart_upload(**parameters)["UploadId"]
+    begun = _begin(client, parameters)
+    which = {"Bucket": parameters["Bucket"], "Key": parameters["Key"], "UploadId": begun["UploadId"]}
+    checked = begun.get("ChecksumAlgorithm") == "CRC32"  # this far even a store that knows no checksum of the whole
     try:
-        parts, sent = _send(client, stream, part_size(size), which)
-        if sent != md5:
-            raise FileChangedError(expected=f"bytes of md5 {md5}", found=f"md5 {sent}")
-        return client.complete_multipart_upload(MultipartUpload={"Parts": parts}, **which)
+        sent = _send(client, stream, part_size(size), which, checked)
+        if sent.md5 != md5:
+            raise FileChangedError(expected=f"bytes of md5 {md5}", found=f"md5 {sent.md5}")
+        whole = {}
+        if checked and begun.get("ChecksumType") == "FULL_OBJECT":
+            whole = {"ChecksumType": "FULL_OBJECT", **_checksum(sent.crc32)}
+        return client.complete_multipart_upload(MultipartUpload={"Parts": sent.parts}, **whole, **which)
     except BaseException:
         # Parts that stay behind cost money and no frame: docs/operating.md has the bucket's rule for them.
         with suppress(Exception):
@@ -60,27 +72,55 @@ def part_size(size: int) -> int:
     return max(SMALLEST_PART, -(-size // MOST_PARTS))
 
 
+@dataclass(frozen=True, slots=True)
+class _Sent:
+    """The parts as the completion names them, and md5 (hex) and CRC-32 of all of them together."""
+
+    parts: list[dict[str, Any]]
+    md5: str
+    crc32: int
+
+
+def _begin(client: PartsClient, parameters: dict[str, Any]) -> dict[str, Any]:
+    """The store's answer: of the checksums it names what it knows, and most stores pass over what they do not."""
+    try:
+        return client.create_multipart_upload(**_CHECKSUM_OF_THE_WHOLE, **parameters)
+    except client.exceptions.ClientError as error:
+        if error.response["ResponseMetadata"]["HTTPStatusCode"] not in (400, 501):
+            raise
+        return client.create_multipart_upload(**parameters)
+
+
 def _send(
-    client: PartsClient, stream: io.RawIOBase | BinaryIO, length: int, which: dict[str, Any]
-) -> tuple[list[dict[str, Any]], str]:
-    """The parts as the completion names them, and the md5 (hex) of all of them together."""
-    whole = hashlib.md5(usedforsecurity=False)
+    client: PartsClient, stream: io.RawIOBase | BinaryIO, length: int, which: dict[str, Any], checked: bool
+) -> _Sent:
+    md5, crc32 = hashlib.md5(usedforsecurity=False), 0
     parts: list[dict[str, Any]] = []
     under_way: deque[Future[dict[str, Any]]] = deque()
     with ThreadPoolExecutor(SENDERS) as senders:
         for number, part in enumerate(_read_parts(stream, length), start=1):
             if len(under_way) == SENDERS:
                 parts.append(under_way.popleft().result())
-            under_way.append(senders.submit(_send_part, client, number, part, which))
-            whole.update(part)
+            under_way.append(senders.submit(_send_part, client, number, part, which, checked))
+            md5.update(part)
+            crc32 = zlib.crc32(part, crc32)
         parts += [future.result() for future in under_way]
-    return parts, whole.hexdigest()
+    return _Sent(parts, md5.hexdigest(), crc32)
 
 
-def _send_part(client: PartsClient, number: int, part: bytes, which: dict[str, Any]) -> dict[str, Any]:
-    digest = base64.b64encode(hashlib.md5(part, usedforsecurity=False).digest()).decode()
-    answer = client.upload_part(PartNumber=number, Body=part, ContentMD5=digest, **which)
-    return {"PartNumber": number, "ETag": answer["ETag"]}
+def _send_part(client: PartsClient, number: int, part: bytes, which: dict[str, Any], checked: bool) -> dict[str, Any]:
+    digest = _base64(hashlib.md5(part, usedforsecurity=False).digest())
+    checksum = _checksum(zlib.crc32(part)) if checked else {}
+    answer = client.upload_part(PartNumber=number, Body=part, ContentMD5=digest, **checksum, **which)
+    return {"PartNumber": number, "ETag": answer["ETag"], **checksum}
+
+
+def _checksum(crc32: int) -> dict[str, str]:
+    return {"ChecksumCRC32": _base64(crc32.to_bytes(4, "big"))}
+
+
+def _base64(digest: bytes) -> str:
+    return base64.b64encode(digest).decode()
 
 
 def _read_parts(stream: io.RawIOBase | BinaryIO, length: int) -> Iterator[bytes]:

@@ -10,7 +10,9 @@ from datetime import timedelta
 from typing import Any, BinaryIO, Protocol
 
 import boto3
+import botocore.session
 from botocore import exceptions as boto
+from botocore.awsrequest import AWSRequest
 from botocore.config import Config
 
 from lco_ingester.exceptions import (
@@ -30,10 +32,11 @@ from lco_ingester.record.footprint import is_set
 # S3 documentation, "Amazon S3 multipart upload limits".
 LARGEST_PUT = 5 * 1024**3  # bytes; what is larger goes in parts
 LARGEST_OBJECT = 5 * 1024**4
+ANNOUNCED_FROM = 1024**2  # bytes; a smaller body is sent without waiting for the store's word that it wants it
 OLD = timedelta(days=60)  # from this age on a frame is seldom read
 _MD5 = "md5"  # the object metadata by which a put that was ours is known again
 
-# S3 documentation, "Error responses". What is in neither list is sorted by its HTTP status.
+# S3 documentation, "Error responses". What is in none of the lists is sorted by its HTTP status.
 _DEPLOYMENT_CODES = frozenset((
     "NoSuchBucket", "InvalidBucketName", "InvalidAccessKeyId", "SignatureDoesNotMatch", "AccessDenied",
     "AllAccessDisabled", "ExpiredToken", "InvalidToken", "TokenRefreshRequired", "AccountProblem",
@@ -41,6 +44,9 @@ _DEPLOYMENT_CODES = frozenset((
 ))  # fmt: skip
 _SERVER_CODES = frozenset((
     "SlowDown", "Throttling", "RequestTimeout", "InternalError", "ServiceUnavailable", "OperationAborted",
+))  # fmt: skip
+_CHECKSUM_CODES = frozenset((
+    "BadDigest", "XAmzContentSHA256Mismatch", "XAmzContentChecksumMismatch",  # the last is MinIO's
 ))  # fmt: skip
 # Trouble on the way to the store and back. All other errors of botocore itself speak of settings, credentials or the
 # bucket's name.
@@ -223,12 +229,33 @@ def open_store(
     Raises StoreDeploymentError if boto3 refuses what it found.
     """
     with _translated(bucket, ""):
-        session = boto3.session.Session(access_key_id, secret_access_key, session_token, region)
-        config = Config(retries={"total_max_attempts": 1}, connect_timeout=10, read_timeout=60, max_pool_connections=16)
+        core = botocore.session.Session()
+        session = boto3.session.Session(access_key_id, secret_access_key, session_token, region, core)
+        config = Config(
+            retries={"total_max_attempts": 1},
+            connect_timeout=10,
+            read_timeout=60,
+            max_pool_connections=16,
+            user_agent=_user_agent(core.get_config_variable("user_agent_appid")),
+        )
         try:
-            return Store(session.client("s3", endpoint_url=endpoint_url, config=config), bucket, largest_put)
+            client = session.client("s3", endpoint_url=endpoint_url, config=config)
         except ValueError as error:  # its way to say that the endpoint is no URL
             raise StoreDeploymentError(expected="a usable endpoint URL", found=str(error)) from error
+        client.meta.events.register("request-created.s3.PutObject", _announce_large_bodies_alone)
+        return Store(client, bucket, largest_put)
+
+
+def _announce_large_bodies_alone(request: AWSRequest, **_: Any) -> None:
+    """Take botocore's "Expect: 100-continue" from a small body: it costs a round trip to save less than that."""
+    if int(request.headers["Content-Length"]) < ANNOUNCED_FROM:
+        del request.headers["Expect"]
+
+
+def _user_agent(application: str | None) -> str:
+    """Who speaks, in words that botocore would otherwise make up at every call; AWS_SDK_UA_APP_ID stays among them."""
+    words = ["archive-ingester", f"boto3/{boto3.__version__}", *([f"app/{application}"] if application else [])]
+    return " ".join(words)
 
 
 def _key(facts: Facts, name: str) -> str:
@@ -254,7 +281,7 @@ def _translated(bucket: str, key: str) -> Iterator[None]:
 def _of_answer(error: boto.ClientError, bucket: str, key: str) -> IngesterError:
     code, status = _code(error), _status(error)
     said = f"{status} {code} from bucket {bucket}: {error.response.get('Error', {}).get('Message', '')}"
-    if code == "BadDigest":
+    if code in _CHECKSUM_CODES:
         return FileChangedError(detail=_at(key), expected="the bytes whose md5 was taken", found=said)
     if code == "EntityTooLarge":
         return FileTooLargeError(detail=_at(key), found=said)

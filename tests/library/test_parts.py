@@ -2,16 +2,24 @@
 
 import hashlib
 import io
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lco_ingester.exceptions import FileChangedError, StoreUnavailableError
+from lco_ingester.exceptions import (
+    FileChangedError,
+    IngesterError,
+    StoreDeploymentError,
+    StoreRefusedError,
+    StoreUnavailableError,
+)
 from lco_ingester.file.datafile import ExactReader
 from lco_ingester.parts import MOST_PARTS, SMALLEST_PART, part_size
 from lco_ingester.store import LARGEST_OBJECT, LARGEST_PUT, Store, StoredObject, StoredVersion, open_store
+from tests.library.parts_store import PartsStore, crc32, parts_store
 from tests.support.servers import S3Server
 
 CONTENT = bytes(range(256)) * (2 * SMALLEST_PART // 256) + b"the last and short part"
@@ -43,10 +51,21 @@ def left_behind(s3: S3Server) -> list[Any]:
     return list(s3.client().list_multipart_uploads(Bucket=s3.bucket).get("Uploads", []))
 
 
+def store_at(url: str, bucket: str) -> Store:
+    credentials = {"access_key_id": "demo", "secret_access_key": "demo-secret", "region": "us-east-1"}
+    return open_store(bucket, endpoint_url=url, largest_put=SMALLEST_PART, **credentials)
+
+
 @pytest.fixture
 def store(s3: S3Server) -> Store:
-    credentials = {"access_key_id": "demo", "secret_access_key": "demo-secret", "region": "us-east-1"}
-    return open_store(s3.bucket, endpoint_url=s3.url, largest_put=SMALLEST_PART, **credentials)
+    return store_at(s3.url, s3.bucket)
+
+
+@pytest.fixture
+def comparing() -> Iterator[PartsStore]:
+    """A store that compares a checksum of the whole, if not told otherwise."""
+    with parts_store() as running:
+        yield running
 
 
 def test_a_large_object_is_stored_whole_with_all_its_headers(store: Store, s3: S3Server) -> None:
@@ -103,6 +122,58 @@ def test_the_version_of_whoever_came_after_is_not_taken_for_ours(s3: S3Server) -
     overtake = Untold(client, lambda: client.put_object(Bucket=s3.bucket, Key=TARGET.key, Body=b"newer"))
     with pytest.raises(StoreUnavailableError, match="one put after it"):
         put(Store(overtake, s3.bucket, largest_put=SMALLEST_PART))
+
+
+# Checksums of the whole
+
+
+def test_the_store_compares_what_it_put_together_with_what_was_read(comparing: PartsStore) -> None:
+    assert put(store_at(comparing.url, "frames")) == "v1"
+    assert comparing.stored == CONTENT
+
+
+@pytest.mark.parametrize("damaged", [lambda whole: whole[:-1], lambda whole: whole[SMALLEST_PART:]])
+def test_parts_that_the_store_puts_together_wrongly_never_become_an_object(comparing: PartsStore, damaged: Any) -> None:
+    comparing.damaged = damaged
+    with pytest.raises(FileChangedError, match="BadDigest"):
+        put(store_at(comparing.url, "frames"))
+    assert comparing.stored is None
+    assert comparing.parts == {}
+
+
+@pytest.mark.parametrize("compares", ["parts", "nothing"])
+def test_a_store_that_knows_no_checksum_of_the_whole_gets_none(comparing: PartsStore, compares: Any) -> None:
+    comparing.compares = compares
+    put(store_at(comparing.url, "frames"))
+    assert comparing.stored == CONTENT
+
+
+@pytest.mark.parametrize("status", [400, 501])
+def test_a_store_that_refuses_to_hear_of_checksums_gets_none(comparing: PartsStore, status: int) -> None:
+    comparing.compares, comparing.refusal = "nothing", status
+    put(store_at(comparing.url, "frames"))
+    assert comparing.stored == CONTENT
+
+
+@pytest.mark.parametrize(
+    ("status", "error"), [(403, StoreDeploymentError), (409, StoreRefusedError), (503, StoreUnavailableError)]
+)
+def test_any_other_refusal_is_not_asked_for_twice(
+    comparing: PartsStore, status: int, error: type[IngesterError]
+) -> None:
+    comparing.refusal = status
+    with pytest.raises(error):
+        put(store_at(comparing.url, "frames"))
+    assert comparing.began == 1
+
+
+def test_the_checksum_of_the_whole_stays_with_the_object(store: Store, s3: S3Server) -> None:
+    put(store)
+    found = s3.client().head_object(Bucket=s3.bucket, Key=TARGET.key, ChecksumMode="ENABLED")
+    assert (found["ChecksumType"], found["ChecksumCRC32"]) == ("FULL_OBJECT", crc32(CONTENT))
+
+
+# Sizes
 
 
 @given(st.integers(LARGEST_PUT, LARGEST_OBJECT))

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
+import boto3
+import botocore
 import pytest
 from botocore import exceptions as boto
 
@@ -27,7 +29,15 @@ from lco_ingester.exceptions import (
 from lco_ingester.file.datafile import ExactReader
 from lco_ingester.file.types import file_type
 from lco_ingester.record.build import facts_of
-from lco_ingester.store import LARGEST_OBJECT, Store, StoredObject, StoredVersion, describe_object, open_store
+from lco_ingester.store import (
+    ANNOUNCED_FROM,
+    LARGEST_OBJECT,
+    Store,
+    StoredObject,
+    StoredVersion,
+    describe_object,
+    open_store,
+)
 from tests.library.scripted import Answer, Scripted, closed_port, scripted
 from tests.library.synthetic import CARDS, rules
 from tests.support.servers import S3Server, running_s3
@@ -338,6 +348,27 @@ def test_a_bucket_that_is_not_there_is_not_fit(s3: S3Server) -> None:
         store_at(s3.url, "nowhere").check()
 
 
+@pytest.mark.parametrize(("application", "named"), [("", ""), ("night-watch", " app/night-watch")])
+def test_the_store_is_told_who_speaks(
+    server: Scripted, monkeypatch: pytest.MonkeyPatch, application: str, named: str
+) -> None:
+    monkeypatch.setenv("AWS_SDK_UA_APP_ID", application)
+    server.tell(STORED)
+    put(store_at(server.url))
+    assert (
+        server.asked[0].headers["user-agent"]
+        == f"archive-ingester boto3/{boto3.__version__}{named} Botocore/{botocore.__version__}"
+    )
+
+
+@pytest.mark.parametrize(("size", "announced"), [(ANNOUNCED_FROM - 1, None), (ANNOUNCED_FROM, "100-continue")])
+def test_only_a_large_body_waits_for_the_word_of_the_store(server: Scripted, size: int, announced: str | None) -> None:
+    server.tell(STORED)
+    put(store_at(server.url), bytes(size))
+    [asked] = server.asked
+    assert (len(asked.body), asked.headers.get("expect")) == (size, announced)
+
+
 # Answers of the store
 
 
@@ -345,6 +376,8 @@ def test_a_bucket_that_is_not_there_is_not_fit(s3: S3Server) -> None:
     ("status", "code", "error"),
     [
         (400, "BadDigest", FileChangedError),
+        (400, "XAmzContentSHA256Mismatch", FileChangedError),
+        (400, "XAmzContentChecksumMismatch", FileChangedError),
         (400, "EntityTooLarge", FileTooLargeError),
         (403, "AccessDenied", StoreDeploymentError),
         (403, "InvalidAccessKeyId", StoreDeploymentError),
