@@ -12,13 +12,48 @@ from astropy.utils.exceptions import AstropyWarning
 
 from lco_ingester.exceptions import HeaderValueError
 
-# A FITS header, or what stands in for one: given metadata, or what a site's own reader found.
-Header: TypeAlias = Mapping[str, Any] | fits.Header
 JsonValue = str | int | float | bool | None
 
 # Numbers that FITS cannot write and some writers do all the same, without quotes; JSON has none of them either.
 _NO_NUMBERS = ("nan", "inf", "infinity")
 _CARD_ERRORS = (fits.VerifyError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError)
+
+
+class FrameHeader(Mapping[str, Any]):
+    """The header of an HDU: `plain` JSON values by keyword, and what astropy made of the `others`, if there are any."""
+
+    def __init__(self, plain: dict[str, JsonValue], others: fits.Header | None = None) -> None:
+        self._plain = plain
+        self._others = fits.Header() if others is None else others
+
+    def __contains__(self, keyword: object) -> bool:
+        return isinstance(keyword, str) and (keyword.upper() in self._plain or keyword in self._others)
+
+    def __getitem__(self, keyword: str) -> Any:
+        """The value; it may be one of astropy's. Raises KeyError, or VerifyError for a card that cannot be read."""
+        plain = keyword.upper()
+        return self._plain[plain] if plain in self._plain else self._others[keyword]
+
+    def __setitem__(self, keyword: str, value: JsonValue) -> None:
+        self._plain[keyword.upper()] = value
+
+    def __iter__(self) -> Iterator[str]:
+        return iter({**self._plain, **dict.fromkeys(self._others)})
+
+    def __len__(self) -> int:
+        return len(list(self))
+
+    def cards(self, blacklist: tuple[str, ...], path: str) -> Iterator[tuple[str, JsonValue]]:
+        """Keyword and JSON value of each card that is not in `blacklist`; of a repeated keyword the first.
+
+        Raises HeaderValueError if a card cannot be read.
+        """
+        yield from (item for item in self._plain.items() if item[0] not in blacklist)
+        yield from cards(self._others, (*blacklist, *self._plain), path)
+
+
+# A header, or what stands in for one: given metadata, or what a site's own reader found.
+Header: TypeAlias = Mapping[str, Any] | fits.Header
 
 
 def cards(header: fits.Header, blacklist: tuple[str, ...], path: str) -> Iterator[tuple[str, JsonValue]]:

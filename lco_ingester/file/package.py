@@ -8,8 +8,6 @@ than they have.
 import tarfile
 from collections.abc import Iterator
 
-from astropy.io import fits
-
 from lco_ingester.exceptions import (
     EmptyFileError,
     ExpandsTooFarError,
@@ -22,6 +20,7 @@ from lco_ingester.exceptions import (
     TruncatedFrameError,
 )
 from lco_ingester.file.checks import Checks
+from lco_ingester.file.header import FrameHeader
 from lco_ingester.file.stream import (
     CHUNK,
     GZIP_MAGIC,
@@ -45,7 +44,7 @@ _EXTENDED = (tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE)
 _OF_THE_NEXT = _LONG_NAME + _EXTENDED
 
 
-def read_package(contents: Contents, path: str, checks: Checks) -> list[fits.Header]:
+def read_package(contents: Contents, path: str, checks: Checks) -> list[FrameHeader]:
     """The headers of the first regular member whose whole name contains one of FRAME_MARKS.
 
     `contents` is the tar, unpacked; it is read to its end, so that one that is still being written is not taken for
@@ -103,7 +102,7 @@ class _Member:
             pass
 
 
-def _headers_of(member: _Member, name: str, path: str, checks: Checks, package: Contents) -> list[fits.Header]:
+def _headers_of(member: _Member, name: str, path: str, checks: Checks, package: Contents) -> list[FrameHeader]:
     """The headers of a member, which may be gzipped itself."""
     inside = f"{path}:{name}"
     try:

@@ -50,11 +50,11 @@ class RawHeader:
         here, and the last in parts of astropy.
         """
         values: dict[str, str] = {}
-        for start in range(0, len(self.raw), CARD):
-            card = self.raw[start : start + CARD].decode("latin-1")
-            if card[8:10] != "= ":
+        text = self.raw.decode("latin-1")
+        for start in range(0, len(text), CARD):
+            if text[start + 8 : start + 10] != "= ":
                 continue
-            keyword, value = card[:8].rstrip().upper(), card[10:].strip()
+            keyword, value = text[start : start + 8].rstrip().upper(), text[start + 10 : start + CARD].strip()
             if values.setdefault(keyword, value) != value and _DECIDES.fullmatch(keyword):
                 raise self.broken(f"one {keyword}", f"{values[keyword]!r} and {value!r}")
         return values

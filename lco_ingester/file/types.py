@@ -16,7 +16,7 @@ from astropy.io import fits
 from lco_ingester.exceptions import CompanionError, EmptyFileError, HookError, IngesterError
 from lco_ingester.file.checks import Checks
 from lco_ingester.file.datafile import Lent
-from lco_ingester.file.header import Header
+from lco_ingester.file.header import FrameHeader, Header
 from lco_ingester.file.package import read_package
 from lco_ingester.file.stream import Contents, CountingReader, unpacked
 from lco_ingester.file.validation import read_headers as read_fits
@@ -44,7 +44,7 @@ class OurType:
     """One that we know ourselves: its headers are read on the way of the one reading that also takes the md5."""
 
     content_type: str | None
-    read_headers: Callable[[Contents, str, Checks], list[fits.Header]] | None
+    read_headers: Callable[[Contents, str, Checks], list[FrameHeader]] | None
     begins: bytes = b""
 
 

@@ -4,8 +4,6 @@ The file is read once, from first to last, and no pixel is unpacked: each header
 counted and summed up. Only then is astropy shown the headers, and nothing else.
 """
 
-from astropy.io import fits
-
 from lco_ingester.exceptions import (
     ChecksumError,
     EmptyFileError,
@@ -18,6 +16,7 @@ from lco_ingester.exceptions import (
 from lco_ingester.file.astropy_view import as_astropy_reads
 from lco_ingester.file.checks import Checks
 from lco_ingester.file.checksum import LARGEST, OnesComplementSum
+from lco_ingester.file.header import FrameHeader
 from lco_ingester.file.stream import CHUNK, Readable, drain
 from lco_ingester.file.structure import BLOCK, CARD, LEGAL, RawHeader
 
@@ -31,7 +30,7 @@ _KINDS = {
 }  # fmt: skip
 
 
-def read_headers(contents: Readable, path: str, checks: Checks) -> list[fits.Header]:
+def read_headers(contents: Readable, path: str, checks: Checks) -> list[FrameHeader]:
     """The header of every HDU, in order; a tile-compressed image as the image it holds.
 
     `contents` is read from where it stands to its end. Raises an error for what `checks` does not forgive:

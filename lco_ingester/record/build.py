@@ -8,7 +8,7 @@ from typing import Any
 from astropy.io import fits
 
 from lco_ingester.exceptions import HeaderMissingError, HeaderValueError
-from lco_ingester.file.header import Header, cards, json_value
+from lco_ingester.file.header import FrameHeader, Header, cards, json_value
 from lco_ingester.frame import Facts, Record
 from lco_ingester.record import lco, ocs
 from lco_ingester.record.cleanup import Cards, FrameName, observation_date
@@ -110,6 +110,8 @@ def _stop(written: str, observed: datetime) -> datetime | None:
 
 def cards_of(header: Header, blacklist: tuple[str, ...], path: str) -> Cards:
     """Keyword and JSON value of each card that is not in `blacklist`. Raises HeaderValueError for one that has none."""
+    if isinstance(header, FrameHeader):
+        return header.cards(blacklist, path)
     return cards(header, blacklist, path) if isinstance(header, fits.Header) else _items(header, blacklist, path)
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from astropy.io import fits
 
 from lco_ingester.file.checks import Checks
+from lco_ingester.file.header import FrameHeader
 from lco_ingester.file.stream import CountingReader, unpacked
 from lco_ingester.file.validation import read_headers
 from lco_ingester.frame import Record
@@ -59,10 +60,10 @@ def image(changes: Cards | None = None, pixels: int = 0) -> bytes:
     return fits_bytes(fits.PrimaryHDU(data if pixels else None, header(changes)))
 
 
-def compressed(changes: Cards | None = None, dtype: type = np.int16, **options: Any) -> bytes:
+def compressed(changes: Cards | None = None, dtype: type = np.int16, kind: str = "RICE_1", **options: Any) -> bytes:
     """A tile-compressed image (`.fits.fz`) of 30 columns by 20 rows."""
     data: Any = np.arange(600, dtype=dtype).reshape(20, 30)
-    hdu = fits.CompImageHDU(data, header(changes), compression_type="RICE_1", **options)
+    hdu = fits.CompImageHDU(data, header(changes), compression_type=kind, **options)
     return fits_bytes(fits.PrimaryHDU(), hdu)
 
 
@@ -89,7 +90,7 @@ def checks(**changes: Any) -> Checks:
     return Checks(**{**defaults, **changes})
 
 
-def headers_of(content: bytes, path: str = BASENAME + ".fits", **changes: Any) -> list[fits.Header]:
+def headers_of(content: bytes, path: str = BASENAME + ".fits", **changes: Any) -> list[FrameHeader]:
     """The headers of a FITS file, checked as the default settings say or with these changed."""
     asked = checks(**changes)
     with unpacked(CountingReader(io.BytesIO(content)), asked, path) as contents:

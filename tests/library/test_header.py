@@ -175,7 +175,7 @@ def test_a_compressed_frame_of_floats_with_odd_cards_is_json_too() -> None:
     with fits.open(io.BytesIO(content)) as hdus:
         assert hdus[1].header["CPLX"] == 1 + 2j
     [_, found] = headers_of(content)
-    values = dict(cards(found, (), ""))
+    values = dict(found.cards((), ""))
     assert (values["ESO DET X"], values["CPLX"], values["UNDEF"]) == (1.5, "(1+2j)", None)
 
 

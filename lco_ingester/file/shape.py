@@ -1,0 +1,82 @@
+"""The cards that make an HDU, as astropy shows them, where there is nothing for it to judge.
+
+They are shown as they are, but those of a table with a tile-compressed image as those of the image inside (FITS
+standard 4.0, section 10.1).
+"""
+
+import re
+from functools import lru_cache
+
+PlainValue = str | int | float | bool | None
+Values = dict[str, PlainValue]
+
+_SHAPE = re.compile(
+    r"SIMPLE|XTENSION|BITPIX|NAXIS\d*|PCOUNT|GCOUNT|GROUPS|EXTEND|BLOCKED|INHERIT|EXT(NAME|VER|LEVEL)|NEXTEND"
+    r"|BSCALE|BZERO|BLANK|CHECKSUM|DATASUM|Z.*|TFIELDS|THEAP"
+    r"|T(TYPE|FORM|UNIT|NULL|SCAL|ZERO|DISP|BCOL|DIM|CTYP|CUNI|CRPX|CRVL|CDLT|RPOS)\d+"
+)
+
+_OF_THE_TABLE = re.compile(
+    r"XTENSION|BITPIX|NAXIS[12]?|PCOUNT|GCOUNT|CHECKSUM|DATASUM|TFIELDS|T(TYPE|FORM)\d"
+    r"|ZTENSION|ZIMAGE|ZCMPTYPE|ZQUANTIZ|ZDITHER0|Z(TILE|NAME|VAL)\d"
+).fullmatch
+_OF_BOTH = ("EXTNAME", "EXTVER", "EXTLEVEL", "INHERIT", "BSCALE", "BZERO", "BLANK")
+_OF_THE_IMAGE = {
+    "ZSIMPLE": "SIMPLE", "ZBITPIX": "BITPIX", "ZNAXIS": "NAXIS", "ZPCOUNT": "PCOUNT",
+    "ZGCOUNT": "GCOUNT", "ZEXTEND": "EXTEND", "ZHECKSUM": "CHECKSUM", "ZDATASUM": "DATASUM",
+    **{f"ZNAXIS{axis}": f"NAXIS{axis}" for axis in range(1, 10)},
+}  # fmt: skip
+_DITHERS = ("NO_DITHER", "SUBTRACTIVE_DITHER_1", "SUBTRACTIVE_DITHER_2")
+_TEXTS = ("TTYPE", "TFORM", "ZNAME", "ZCMPTYPE", "EXTNAME")
+_NUMBERS = ("ZTILE", "ZVAL", "BSCALE", "BZERO", "EXTVER")
+_OF_AN_EXTENSION: Values = {"XTENSION": "IMAGE", "PCOUNT": 0, "GCOUNT": 1}
+_NOT_SHOWN = {"EXTNAME": "COMPRESSED_IMAGE", "BSCALE": 0, "BZERO": 0}
+
+
+@lru_cache(maxsize=4096)
+def is_shape(keyword: str) -> bool:
+    """Whether astropy reads a keyword, or writes it anew, when it makes an HDU.
+
+    Structure (FITS standard 4.0, section 4.4.1), tables (sections 7.2 and 7.3), compressed images (section 10).
+    """
+    return _SHAPE.fullmatch(keyword) is not None
+
+
+def shown(shape: Values, number: int, count: int) -> Values | None:
+    """What astropy shows of these cards of HDU `number` of `count`; None if it must be asked.
+
+    The header is one whose sizes have been judged (`structure`).
+    """
+    kind = shape.get("XTENSION", "IMAGE")
+    if ("SIMPLE" in shape) != (number == 0) or "GROUPS" in shape or kind not in ("IMAGE", "BINTABLE"):
+        return None
+    if number == 0:
+        return {**shape, "EXTEND": True} if count > 1 else shape
+    if kind == "IMAGE" or "ZIMAGE" not in shape:
+        return shape
+    return _image_inside(shape) if shape["ZIMAGE"] is True and _is_usual(shape) else None
+
+
+def _is_usual(table: Values) -> bool:
+    """Whether it is a compressed image as writers make it; whatever else it may be is for astropy to judge."""
+    fields, axes = table.get("TFIELDS"), table.get("ZNAXIS")
+    if not (isinstance(fields, int) and isinstance(axes, int)):
+        return False
+    wanted = {*(f"TTYPE{field + 1}" for field in range(fields)), *(f"ZTILE{axis + 1}" for axis in range(axes))}
+    wanted |= {keyword.replace("NAME", "VAL") for keyword in table if keyword.startswith("ZNAME")}
+    return (
+        wanted <= table.keys()
+        and all(_OF_THE_TABLE(keyword) or keyword in _OF_THE_IMAGE or keyword in _OF_BOTH for keyword in table)
+        and all(isinstance(value, str) for keyword, value in table.items() if keyword.startswith(_TEXTS))
+        and all(isinstance(value, (int, float)) for keyword, value in table.items() if keyword.startswith(_NUMBERS))
+        and table.get("ZQUANTIZ", "NO_DITHER") in _DITHERS
+        and not ("ZSIMPLE" in table and ("ZPCOUNT" in table or "ZGCOUNT" in table))
+        and "ZBLANK" not in table.values()  # a column of that name, which stands for a BLANK
+    )
+
+
+def _image_inside(table: Values) -> Values:
+    both = {keyword: table[keyword] for keyword in _OF_BOTH if keyword in table}
+    image = {keyword: value for keyword, value in both.items() if value != _NOT_SHOWN.get(keyword, ...)}
+    image |= {name: table[keyword] for keyword, name in _OF_THE_IMAGE.items() if keyword in table}
+    return image if "SIMPLE" in image else {**_OF_AN_EXTENSION, **image}
