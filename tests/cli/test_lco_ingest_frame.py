@@ -2,66 +2,17 @@
 
 import json
 import os
-import subprocess
-import sys
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from lco_ingester.cli import _parser, main
+from lco_ingester.cli import _parser
+from tests.cli.conftest import Command, Ended
 from tests.library.scripted import Answer, closed_port, scripted
-from tests.library.synthetic import ABSENT, CARDS, ROOT, image, new_basename, write_frame
+from tests.library.synthetic import ABSENT, CARDS, image, new_basename, write_frame
 from tests.support.servers import ArchiveServer
 
-
-@dataclass(frozen=True)
-class Ended:
-    """How a run of the command ended."""
-
-    returncode: int
-    stdout: str
-    stderr: str
-
-
-Command = Callable[..., Ended]
-
-
-@pytest.fixture
-def process(neighbours: dict[str, str]) -> Command:
-    """Runs the command as a process, its environment pointing at the running neighbours, or as changed."""
-
-    def run(*arguments: object, **variables: str) -> Ended:
-        ended = subprocess.run(
-            [sys.executable, "-m", "lco_ingester.cli", *map(str, arguments)],
-            cwd=ROOT,
-            env={**os.environ, **variables},
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-        return Ended(ended.returncode, ended.stdout, ended.stderr)
-
-    return run
-
-
-@pytest.fixture
-def command(neighbours: dict[str, str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
-    """The same within this process, which saves a second each."""
-
-    def run(*arguments: object, **variables: str) -> Ended:
-        with monkeypatch.context() as patched:
-            for name, value in variables.items():
-                patched.setenv(name, value)
-            try:
-                code = main([str(argument) for argument in arguments])
-            except SystemExit as ended:
-                code = int(ended.code or 0)
-        return Ended(code, *capsys.readouterr())
-
-    return run
+pytestmark = pytest.mark.usefixtures("neighbours")
 
 
 @pytest.fixture

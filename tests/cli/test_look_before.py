@@ -7,13 +7,13 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from lco_ingester.cli import main
+from tests.cli.conftest import Command
 from tests.library.synthetic import ABSENT, CARDS, ROOT, compressed, image, package
 
 NAME = "coj1m011-fa12-20200102-0001-e00"
@@ -72,41 +72,6 @@ def _all_neighbours_are_one_that_counts(clean_environment: None, monkeypatch: py
 
 pytestmark = pytest.mark.usefixtures("_all_neighbours_are_one_that_counts")
 
-Ran = tuple[int, str, str]
-
-
-@pytest.fixture
-def look(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Ran]:
-    """Runs the command in this process: exit code, stdout, stderr."""
-
-    def run(*arguments: object, **variables: str) -> Ran:
-        with monkeypatch.context() as patched:
-            for name, value in variables.items():
-                patched.setenv(name, value)
-            try:
-                code = main([str(argument) for argument in arguments])
-            except SystemExit as ended:
-                code = int(ended.code or 0)
-        return code, *capsys.readouterr()
-
-    return run
-
-
-def process(*arguments: object, **variables: str) -> Ran:
-    """Runs the command as its users do."""
-    command = [sys.executable, "-m", "lco_ingester.cli", *map(str, arguments)]
-    ended = subprocess.run(
-        command,
-        cwd=ROOT,
-        env={**os.environ, **variables},
-        capture_output=True,
-        text=True,
-        errors="replace",
-        timeout=60,
-        check=False,
-    )
-    return ended.returncode, ended.stdout, ended.stderr
-
 
 def write(path: Path, content: bytes) -> Path:
     path.write_bytes(content)
@@ -120,7 +85,7 @@ def refuse_constant(text: str) -> Any:
 # --validate-only
 
 
-def test_sound_files_are_a_json_object_on_a_line_each_and_exit_code_0(tmp_path: Path) -> None:
+def test_sound_files_are_a_json_object_on_a_line_each_and_exit_code_0(tmp_path: Path, process: Command) -> None:
     files = {
         "a-e00.fits": image({"EXPTIME": ABSENT, "WMSHUMID": "NaN"}, 8),
         "b-e00.fits.fz": compressed(),
@@ -141,7 +106,9 @@ def test_sound_files_are_a_json_object_on_a_line_each_and_exit_code_0(tmp_path: 
     assert found[3]["record"]["OBSTYPE"] == "CATALOG"
 
 
-def test_bad_files_are_a_line_each_on_stderr_and_the_sound_ones_are_told_all_the_same(tmp_path: Path) -> None:
+def test_bad_files_are_a_line_each_on_stderr_and_the_sound_ones_are_told_all_the_same(
+    tmp_path: Path, process: Command
+) -> None:
     files = {
         "short.fits": image(pixels=60)[:-2880],
         "sound.fits": image(),
@@ -168,29 +135,29 @@ def test_bad_files_are_a_line_each_on_stderr_and_the_sound_ones_are_told_all_the
 
 
 def test_what_is_only_warned_about_is_on_stderr_and_in_the_object_and_the_file_is_sound(
-    look: Callable[..., Ran], tmp_path: Path
+    command: Command, tmp_path: Path
 ) -> None:
     path = write(tmp_path / f"{NAME}.fits", image() + b"more" * 720)
-    code, out, err = look("--validate-only", path)
+    code, out, err = command("--validate-only", path)
     assert code == 0
     assert json.loads(out)["warnings"] == ["trailing"]
     assert err.count("\n") == 1
     assert "check trailing, only a warning" in err
-    code, out, err = look("--validate-only", path, VALIDATION_WARN_ONLY="")
+    code, out, err = command("--validate-only", path, VALIDATION_WARN_ONLY="")
     assert (code, out) == (1, "")
     assert "more" not in err.split("found")[0]
-    assert look("--validate-only", path, VALIDATION_WARN_ONLY="", VALIDATION="headers")[0] == 0
+    assert command("--validate-only", path, VALIDATION_WARN_ONLY="", VALIDATION="headers")[0] == 0
 
 
-def test_a_companion_is_validated_with_its_metadata(look: Callable[..., Ran], tmp_path: Path) -> None:
+def test_a_companion_is_validated_with_its_metadata(command: Command, tmp_path: Path) -> None:
     pdf = write(tmp_path / f"{NAME}-summary.pdf", b"%PDF-1.7")
     metadata = write(tmp_path / "metadata.json", json.dumps(CARDS).encode())
-    code, out, err = look("--validate-only", "--metadata", metadata, pdf, ARCHIVE_RECORD_FORMAT="ocs")
+    code, out, err = command("--validate-only", "--metadata", metadata, pdf, ARCHIVE_RECORD_FORMAT="ocs")
     assert (code, err) == (0, "")
     found = json.loads(out)
     assert (found["content_type"], found["record"]["headers"]["SITEID"]) == ("application/pdf", "coj")
-    assert look("--validate-only", "--metadata", metadata, pdf)[0] == 1, "flat archives take none"
-    code, out, _ = look("--explain", "--metadata", metadata, pdf, ARCHIVE_RECORD_FORMAT="ocs")
+    assert command("--validate-only", "--metadata", metadata, pdf)[0] == 1, "flat archives take none"
+    code, out, _ = command("--explain", "--metadata", metadata, pdf, ARCHIVE_RECORD_FORMAT="ocs")
     assert code == 0
     assert "a companion without a header (application/pdf)" in out
     assert "nested (ARCHIVE_RECORD_FORMAT=ocs)" in out
@@ -207,8 +174,8 @@ def test_a_companion_is_validated_with_its_metadata(look: Callable[..., Ran], tm
         ("--explain", "--thumbnail", "small", "--metadata", "a.json", "a.jpg"),
     ],
 )
-def test_modes_that_do_not_go_together_are_one_line(look: Callable[..., Ran], arguments: tuple[str, ...]) -> None:
-    code, out, err = look(*arguments)
+def test_modes_that_do_not_go_together_are_one_line(command: Command, arguments: tuple[str, ...]) -> None:
+    code, out, err = command(*arguments)
     assert (code, out, err.count("\n")) == (1, "", 1)
     assert "--help" in err
 
@@ -216,7 +183,7 @@ def test_modes_that_do_not_go_together_are_one_line(look: Callable[..., Ran], ar
 # --explain
 
 
-def test_a_frame_is_explained_from_its_md5_to_its_key(tmp_path: Path) -> None:
+def test_a_frame_is_explained_from_its_md5_to_its_key(tmp_path: Path, process: Command) -> None:
     content = image({**WCS, "OBSNOTE": "N/A", "RLEVEL": ABSENT, "HISTORY": "old", "EXPTIME": 1.23456789}, 8)
     path = write(tmp_path / f"{NAME}.fits", content)
     code, out, err = process("--explain", path)
@@ -245,7 +212,7 @@ def test_a_frame_is_explained_from_its_md5_to_its_key(tmp_path: Path) -> None:
         assert text in out, text
 
 
-def test_each_reason_for_a_public_date_is_told(look: Callable[..., Ran], tmp_path: Path) -> None:
+def test_each_reason_for_a_public_date_is_told(command: Command, tmp_path: Path) -> None:
     reasons = {
         "OBSTYPE BIAS is one of CALIBRATION_TYPES": {"OBSTYPE": "BIAS"},
         "'calib' of PUBLIC_PROPOSALS is in PROPID 'calibrate'": {"PROPID": "calibrate"},
@@ -253,31 +220,29 @@ def test_each_reason_for_a_public_date_is_told(look: Callable[..., Ran], tmp_pat
         "public date: stands in the header": {"L1PUBDAT": "2030-01-01T00:00:00"},
     }
     for reason, cards in reasons.items():
-        code, out, _ = look("--explain", write(tmp_path / f"{NAME}.fits", image(cards)))
+        code, out, _ = command("--explain", write(tmp_path / f"{NAME}.fits", image(cards)))
         assert code == 0
         assert reason in out
-    code, out, _ = look("--explain", write(tmp_path / "a-x00.fits", image()))
+    code, out, _ = command("--explain", write(tmp_path / "a-x00.fits", image()))
     assert "private for 999 years, for '-x00' of PRIVATE_FILE_TYPES is in the basename" in out
     assert "Public: from 3018-" in out
 
 
-def test_packages_catalogues_and_compressed_frames_are_explained(look: Callable[..., Ran], tmp_path: Path) -> None:
+def test_packages_catalogues_and_compressed_frames_are_explained(command: Command, tmp_path: Path) -> None:
     members = {"log.txt": b"log", "first.fits": image({"SITEID": "xyz"}), "a-e91.fits.fz": compressed()}
-    _, out, _ = look("--explain", write(tmp_path / "night.tar.gz", package(members)))
+    _, out, _ = command("--explain", write(tmp_path / "night.tar.gz", package(members)))
     assert "described by a-e91.fits.fz" in out
     assert "HDU 0: lacks PROPID" in out
     assert "members    passed" in out
     assert "application/x-tar" in out
-    _, out, _ = look("--explain", write(tmp_path / "a-e91_cat.fits", image({"RLEVEL": ABSENT})))
+    _, out, _ = command("--explain", write(tmp_path / "a-e91_cat.fits", image({"RLEVEL": ABSENT})))
     assert 'OBSTYPE: "EXPOSE" → "CATALOG"' in out
     assert 'L1IDCAT: (absent) → "a-e91"' in out
     assert "RLEVEL: (absent) → 91" in out
     assert "Area: none: neither RADIUS, RA and DEC nor an image's NAXIS1 and NAXIS2 are set" in out
 
 
-def test_a_bad_file_is_explained_as_far_as_it_goes_and_ends_in_its_one_line(
-    look: Callable[..., Ran], tmp_path: Path
-) -> None:
+def test_a_bad_file_is_explained_as_far_as_it_goes_and_ends_in_its_one_line(command: Command, tmp_path: Path) -> None:
     sums = image({"CHECKSUM": "0" * 16, "DATASUM": "7"}, 8)
     reached = {
         "sums.fits": (sums, ("datasum    failed", "checksum   failed", "S3 object", "FITS_CHECKSUM"), "DATASUM"),
@@ -292,21 +257,21 @@ def test_a_bad_file_is_explained_as_far_as_it_goes_and_ends_in_its_one_line(
         "a.b.fits": (image(), ("Area", "EXTENSION_NOT_ACCEPTED"), "ARCHIVE_EXTENSIONS"),
     }
     for name, (content, told, why) in reached.items():
-        code, out, err = look("--explain", write(tmp_path / name, content))
+        code, out, err = command("--explain", write(tmp_path / name, content))
         assert (code, err.count("\n")) == (1, 1), name
         assert name in err
         assert why in err
         assert [text for text in told if text not in out] == [], name
         assert "It would be uploaded" not in out
-        assert err == look("--validate-only", tmp_path / name)[2], "the same line in both modes"
+        assert err == command("--validate-only", tmp_path / name)[2], "the same line in both modes"
 
 
-def test_checks_that_are_only_warnings_or_not_asked_say_so(look: Callable[..., Ran], tmp_path: Path) -> None:
+def test_checks_that_are_only_warnings_or_not_asked_say_so(command: Command, tmp_path: Path) -> None:
     path = write(tmp_path / f"{NAME}.fits", image({"DATASUM": "7"}, 8) + b"x" * 2880)
-    code, out, _ = look("--explain", path, VALIDATION="headers")
+    code, out, _ = command("--explain", path, VALIDATION="headers")
     assert code == 0
     assert "datasum    not asked, for VALIDATION=headers" in out
-    code, out, _ = look("--explain", path, VALIDATION_WARN_ONLY="datasum,trailing")
+    code, out, _ = command("--explain", path, VALIDATION_WARN_ONLY="datasum,trailing")
     assert code == 0
     assert "datasum    only a warning" in out
     assert "trailing   only a warning" in out
@@ -324,7 +289,7 @@ def test_a_reader_who_has_seen_enough_is_no_trouble(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("encoding", ["latin-1", "utf-8"])
-def test_no_name_and_no_terminal_stops_an_explanation(tmp_path: Path, encoding: str) -> None:
+def test_no_name_and_no_terminal_stops_an_explanation(tmp_path: Path, encoding: str, process: Command) -> None:
     path = write(tmp_path / f"{NAME}-é.fits", image({"OBSNOTE": "N/A"}))
     code, out, err = process(
         "--explain", path, PYTHONIOENCODING=encoding, PYTHONUTF8="0" if encoding != "utf-8" else "1"
