@@ -13,6 +13,14 @@ from benchmarks.tables import as_csv, markdown, medians, pivot
 Results = dict[str, dict[str, Any]]
 
 RUN = ("contender", "frame", "workers")
+# What is asked of a file's bytes, by the pieces that ask it.
+CHECKS = {
+    "md5, for S3 and the archive": ("md5",),
+    "CHECKSUM and DATASUM (`strict` alone)": ("checksum",),
+    "sizes, padding, trailing bytes, with the reading itself": ("reading and sizes",),
+    "characters of the headers": ("characters",),
+    "cards": ("plain cards", "cards by astropy"),
+}
 INTRODUCTION = """# Performance
 
 Written by `python -m benchmarks`, which [benchmarks/README.md](../../benchmarks/README.md) explains. All contenders ran
@@ -49,6 +57,7 @@ def page(results: Results) -> str:
         parts += _library(results["library"])
     if "service" in results:
         parts += _service(results["service"])
+        parts += _bound(results) if "library" in results else []
     if "memory" in results:
         parts += ["## Memory\n", _circumstances(results["memory"]["machine"]), _memory(results["memory"]["rows"])]
     return "\n".join(parts)
@@ -77,7 +86,22 @@ def _library(section: Mapping[str, Any]) -> list[str]:
         "What each piece of ours costs, in CPU milliseconds a file (with a clock around each piece, so a little more "
         "in all; each piece without the pieces inside it):\n",
         markdown(section["pieces"]),
+        "What each check costs, in milliseconds a file with `CHECKSUM` and `DATASUM`:\n",
+        markdown(_checks(section["pieces"])),
     ]
+
+
+def _checks(pieces: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """A row for each check, from the pieces of ours."""
+    frames = [row for row in pieces if row["contender"] == "ours" and row["frame"].endswith(".fits, checksums")]
+    return [
+        {"check": check, **{row["frame"].partition(".")[0].strip(): _sum(row, parts) for row in frames}}
+        for check, parts in CHECKS.items()
+    ]
+
+
+def _sum(row: Mapping[str, Any], parts: tuple[str, ...]) -> float:
+    return float(sum(row.get(part) or 0.0 for part in parts))
 
 
 def _service(section: Mapping[str, Any]) -> list[str]:
@@ -113,6 +137,21 @@ def _full(runs: list[dict[str, Any]], cores: int) -> str:
         f"{best['busy_cores']:.2f} of {cores} cores are busy, {own:.2f} of them with this: {verdict}. "
         f"CPU by process: {parts}.\n"
     )
+
+
+def _bound(results: Results) -> list[str]:
+    """What binds a large frame: how much of the worker's CPU is the floor's."""
+    frame = "34 MB .fits"
+    floor = [
+        row["cpu_ms"] for row in results["library"]["rows"] if (row["frame"], row["contender"]) == (frame, "floor")
+    ]
+    runs = [run for run in medians(results["service"]["rows"], RUN) if run["frame"] == frame]
+    return [
+        f"For {frame} {run['contender']} takes {run['worker ms']:.0f} ms of CPU in a worker, of which {floor[0]:.0f} "
+        "are the floor's: md5, and the bytes to the store.\n"
+        for run in runs
+        if floor
+    ]
 
 
 def _memory(rows: list[dict[str, Any]]) -> str:

@@ -11,12 +11,14 @@ import time
 # piece → functions, each where it is called from
 PIECES = {
     "settings": ["lco_ingester.ingester:_settings"],
-    "md5": ["lco_ingester.steps:md5_of_stream", "lco_ingester.file.stream:HashingReader._count"],
+    "md5": ["lco_ingester.file.stream:HashingReader._count"],
     "checksum": ["lco_ingester.file.checksum:OnesComplementSum.add"],
-    "walk, sizes, characters": ["lco_ingester.steps:read_headers"],
-    "headers by astropy": ["lco_ingester.file.validation:as_astropy_reads"],
+    "reading and sizes": ["lco_ingester.file.validation:_Walk.headers"],
+    "characters": ["lco_ingester.file.validation:_Walk._refuse_illegal"],
+    "plain cards": ["lco_ingester.file.astropy_view:split_header"],
+    "cards by astropy": ["lco_ingester.file.validation:as_astropy_reads"],
     "record": ["lco_ingester.steps:build_record"],
-    "footprint (WCS)": ["lco_ingester.record.build:footprint"],
+    "footprint (WCS)": ["lco_ingester.record.cleanup:footprint"],
     "archive GET": ["lco_ingester.archive:Archive.has_version"],
     "S3 put": ["lco_ingester.store:Store.put"],
     "archive POST": ["lco_ingester.archive:Archive.post_frame"],
