@@ -36,6 +36,7 @@ PUT_BACK_AFTER = 5.0  # seconds; at once, twenty returns would pass in 10 ms
 settings = celeryconfig.settings
 app = Celery("ingester", set_as_current=False, config_source="celeryconfig")
 letters = dead_letter_queue(settings)
+rules, checks = RecordRules.of(settings), Checks.of(settings)
 made_with = mark_of(settings)
 
 
@@ -50,8 +51,8 @@ def ingest(task: Task, **message: Any) -> str:
     frame_message = FrameMessage.from_message(message)
     around = Surroundings(
         services=services,
-        rules=RecordRules.of(settings),
-        checks=Checks.of(settings),
+        rules=rules,
+        checks=checks,
         file_at=lambda path: PathFile(path, settings.data_roots),
         patiences=patiences(settings),
         retry=lambda again, seconds: dispatch(
