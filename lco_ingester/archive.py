@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
+from urllib.parse import urlencode
 
 import requests
 import requests.auth
@@ -60,8 +61,9 @@ class Archive:
         self._root = api_root
         self._timeout = (CONNECT_TIMEOUT, timeout)
         self._session = session or requests.Session()
-        self._session.headers["Accept"] = "application/json"
-        self._session.auth = _TokenAuth(auth_token)
+        self._headers = {**self._session.headers, "Accept": "application/json"}
+        self._auth = _TokenAuth(auth_token)
+        self._drafts: dict[tuple[str, str], requests.PreparedRequest] = {}
 
     def has_version(self, md5: str) -> bool:
         """Whether a version with exactly this md5 (hex) is known; False is no proof.
@@ -123,12 +125,16 @@ class Archive:
         return int(self._page("frames/", {"limit": 1}).get("count") or 0)
 
     def _post(self, resource: str, record: Record) -> requests.Response:
-        return self._send(requests.Request("POST", f"{self._root}{resource}", json=record))
+        request = self._draft("POST", resource)
+        request.prepare_body(data=None, files=None, json=record)
+        return self._send(request)
 
     def _page(self, resource: str, query: dict[str, Any]) -> Record:
         """One page of a list, with its objects as `results`."""
         with _translated("", self._root):
-            answer = self._send(requests.Request("GET", f"{self._root}{resource}", params=query))
+            request = self._draft("GET", resource)
+            request.url = f"{request.url}?{urlencode(query)}"
+            answer = self._send(request)
             if answer.status_code != 200:
                 raise _refusal(answer, "")
             page = _json_object(answer, "")
@@ -137,12 +143,29 @@ class Archive:
                 raise _no_archive(answer, "", "a list of results")
             return page
 
-    def _send(self, request: requests.Request) -> requests.Response:
-        """As `Session.request` does it, but that one searches the environment for proxies at every call."""
-        session = self._session
-        request.headers, request.auth, request.cookies = session.headers, session.auth, session.cookies
-        # A redirect would turn the POST into a GET that answers 200 with a list.
-        return session.send(request.prepare(), timeout=self._timeout, allow_redirects=False, **self._environment)
+    def _draft(self, method: str, resource: str) -> requests.PreparedRequest:
+        """A request that lacks only its query or body: all else of it is the same each time."""
+        key = method, resource
+        if key not in self._drafts:
+            request = requests.Request(method, f"{self._root}{resource}", headers=self._headers, auth=self._auth)
+            self._drafts[key] = request.prepare()
+        return self._drafts[key].copy()
+
+    def _send(self, request: requests.PreparedRequest) -> requests.Response:
+        """By the session's adapter: what the session itself does beside that takes as long again.
+
+        It searches the environment for proxies at every call, and follows redirects, which would turn the POST into a
+        GET that answers 200 with a list.
+        """
+        cookies = self._session.cookies
+        if cookies:
+            request.prepare_cookies(cookies)
+        adapter = self._session.get_adapter(request.url or "")
+        answer = adapter.send(request, timeout=self._timeout, **self._environment)
+        if answer.cookies:
+            cookies.update(answer.cookies)
+        answer.content  # noqa: B018  # read now, so that the connection is free again whatever becomes of the answer
+        return answer
 
     @cached_property
     def _environment(self) -> dict[str, Any]:
