@@ -11,17 +11,20 @@ from typing import NamedTuple
 from lco_ingester.file.shape import PlainValue, Values, is_shape
 from lco_ingester.file.structure import CARD
 
+# Keywords whose cards hold no value, as they stand before it, and those of cards that are never plain.
+_COMMENTARY = ("COMMENT ", "HISTORY ")
 _PLAIN = re.compile(
-    r"(?=.{8}= )(?!HIERARCH|CONTINUE)(?P<keyword>[A-Z0-9_-]+) *= "
-    r"(?:'(?P<text>[^']+|(?='[^']*$))'"  # one with a quote in it is not plain, nor '' with one in the comment
+    r"(?=.{8}= .{70}\Z)(?!HIERARCH|CONTINUE|COMMENT |HISTORY )(?P<keyword>[A-Z0-9_-]+) *= "
+    # One with a quote in it is not plain, nor '' with one in the comment, nor a number with a name of its own, as in
+    # 'NAME: 1.0' (record-valued keyword cards).
+    r"(?:'(?![A-Za-z_][\w.]*: )(?P<text>[^']+|(?='[^']*$))'"
     r"|(?=.{20} *(?:/|$)) *"  # what is no text stands before column 31
     r"(?:(?P<flag>[TF])|(?P<integer>[+-]?\d+)"
     r"|(?P<real>[+-]?(?:\d+\.?\d*|\.\d+)(?:E[+-]?\d\d?)?)|))"  # with two digits it is finite
     r" *(?:/.*)?"
 )
-_COMMENTARY = ("COMMENT", "HISTORY")
-_RECORD = re.compile(r"[A-Za-z_][\w.]*: ")  # a text that may be a number with a name (record-valued keyword cards)
-_CARDS = re.compile(r".{80}(?:CONTINUE.{72})*")  # each with those that continue it (section 4.2.1.2)
+# Each with those that continue it (section 4.2.1.2), and all those in a row that only comment.
+_CARDS = re.compile(r"(?:HISTORY .{72})+(?!CONTINUE)|(?:COMMENT .{72})+(?!CONTINUE)|.{80}(?:CONTINUE.{72})*")
 _END = re.compile(r"END(?![A-Z0-9_-])")
 
 
@@ -45,34 +48,31 @@ def split_header(text: str) -> SplitHeader:
     others: list[str] = []
     taken: set[str] = set()  # keywords that the others have
     for card in _CARDS.findall(text):
-        keyword = card[:8].rstrip()
-        if not keyword or (keyword in plain and keyword in _COMMENTARY):
+        found = _PLAIN.fullmatch(card)
+        if found is not None:
+            keyword, kind = found["keyword"], found.lastgroup or ""
+            if keyword not in taken:
+                value = _READERS[kind](found[kind])
+                if not is_shape(keyword):
+                    plain.setdefault(keyword, value)
+                    continue
+                shape[keyword] = value
+        elif _comments(card, taken):
+            plain.setdefault(card[:8].rstrip(), card[8:CARD].rstrip())
             continue
-        read = _read(card, keyword)
-        if read is not None and keyword not in taken and not is_shape(keyword):
-            plain.setdefault(keyword, *read)
+        elif not card[:8].strip():
             continue
         others.append(card)
         if _END.match(card):
             break
-        if read is not None and keyword not in taken:
-            shape[keyword] = read[0]
         taken.update(_names(card))
     return SplitHeader(plain, shape, "".join(others), odd=len(others) > len(shape) + 1)
 
 
-def _read(card: str, keyword: str) -> tuple[PlainValue] | None:
-    """The value of a plain card, None if it is not plain."""
-    if len(card) != CARD:
-        return None
-    if keyword in _COMMENTARY:
-        return (card[8:].rstrip(),)
-    found = _PLAIN.fullmatch(card)
-    if found is None:
-        return None
-    kind = found.lastgroup or ""
-    written = found[kind]
-    return None if ": " in written and _RECORD.match(written) else (_READERS[kind](written),)
+def _comments(card: str, taken: set[str]) -> bool:
+    """Whether it only comments, and no odd one of its keyword stood before it."""
+    is_continued = card[CARD : CARD + 8] == "CONTINUE"
+    return card.startswith(_COMMENTARY) and not is_continued and card[:8].rstrip() not in taken
 
 
 _READERS: dict[str, Callable[[str], PlainValue]] = {

@@ -21,6 +21,12 @@ _MOST_OF_WCS = {"WCSAXES": 32, "A_ORDER": 9, "B_ORDER": 9, "AP_ORDER": 9, "BP_OR
 LEGAL = bytes(range(0x20, 0x7F))  # in a header (section 3.2)
 _READABLE = bytes(byte if byte in LEGAL else ord("?") for byte in range(256))
 _GOES_ON = re.compile(rb"&' *(?:/|$)")
+# All that is ever asked of a header here: cards whose keyword begins so; those before each are passed over at once.
+_ASKED = re.compile(
+    rb"(?:(?!SIMPLE|XTENSION|Z?(?:BITPIX|NAXIS|PCOUNT|GCOUNT)|GROUPS|TFIELDS|ZIMAGE|WCSAXES|[AB]P?_ORDER|NEXTEND"
+    rb"|CHECKSUM|DATASUM).{80})*+(?P<card>.{80}|.*)",
+    re.DOTALL,
+)
 _DECIDES = re.compile(
     r"SIMPLE|XTENSION|(Z?(BITPIX|NAXIS\d*|PCOUNT|GCOUNT))|GROUPS|TFIELDS|ZIMAGE|WCSAXES|(A|B|AP|BP)_ORDER"
 )
@@ -44,17 +50,17 @@ class RawHeader:
 
     @cached_property
     def _values(self) -> dict[str, str]:
-        """What stands behind the `= ` of each keyword; of a repeated one the first.
+        """What stands behind the `= ` of each keyword that is `_ASKED`; of a repeated one the first.
 
         Raises FitsStructureError where one that decides about sizes is repeated with another value: the first counts
         here, and the last in parts of astropy.
         """
         values: dict[str, str] = {}
-        text = self.raw.decode("latin-1")
-        for start in range(0, len(text), CARD):
-            if text[start + 8 : start + 10] != "= ":
+        for found in _ASKED.finditer(self.raw.upper()):
+            card = self.raw[slice(*found.span("card"))].decode("latin-1")
+            if card[8:10] != "= ":
                 continue
-            keyword, value = text[start : start + 8].rstrip().upper(), text[start + 10 : start + CARD].strip()
+            keyword, value = card[:8].rstrip().upper(), card[10:].strip()
             if values.setdefault(keyword, value) != value and _DECIDES.fullmatch(keyword):
                 raise self.broken(f"one {keyword}", f"{values[keyword]!r} and {value!r}")
         return values
@@ -77,7 +83,10 @@ class RawHeader:
         return b"".join(cards)
 
     def text(self, keyword: str) -> str | None:
-        """A text without its quotes and outer blanks, or what stands there without quotes; None without a card."""
+        """A text without its quotes and outer blanks, or what stands there without quotes; None without a card.
+
+        The keyword is one of those that are `_ASKED`.
+        """
         value = self._values.get(keyword)
         if value is None:
             return None
