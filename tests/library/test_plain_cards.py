@@ -104,6 +104,9 @@ def typed(headers: list[dict[str, Any]] | str) -> Any:
 @example(["A       = 'plain'", "A       = 'X.1: 2'"])
 @example(["A       = 'X.1: 2'", "A       = 'plain'"])
 @example(["A       =                1E400", "A       =                    1"])
+@example(["HISTORY one", "HISTORY 'goes on &'", "CONTINUE  'here'", "HISTORY two", "A       =                    1"])
+@example(["HISTORY 'goes on &'", "CONTINUE  'here'", "HISTORY one", "HISTORY two", "COMMENT three", "HISTORY four"])
+@example(["HISTORY = 'text'", "COMMENT =                    1", "HISTORYX=                    1", "COMMENTS= 'x'"])
 @settings(max_examples=1500, deadline=None, derandomize=True)
 def test_any_cards_are_read_as_by_astropy(lines: list[str]) -> None:
     raw = RawHeader("", 0, 0, in_blocks("SIMPLE  =                    T", "BITPIX  = 8", "NAXIS   = 0", *lines))
