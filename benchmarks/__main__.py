@@ -48,6 +48,8 @@ def _measure(part: str, arguments: argparse.Namespace) -> dict[str, object]:
             section["pieces"] = library.measure_pieces(null, variants, arguments.quick)
         elif part == "memory":
             section["rows"] = memory.measure_memory(null, variants, arguments.quick)
+            with _broker(arguments.broker) as (url, _):
+                section["rows"] += memory.measure_worker(url, null, arguments.quick)
         else:
             with _broker(arguments.broker) as (url, pid):
                 section["latency"] = service.measure_latency(url, null, arguments.quick)

@@ -4,13 +4,18 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from benchmarks import deployment
 from benchmarks.contender import LCO, OCS, OURS, Contender, FailedError, running
 from benchmarks.environments import CACHE
 from benchmarks.frames import BLOCK, exposure, full_header
 from benchmarks.neighbours import Neighbours
+from benchmarks.processes import children, peak_kib
+from benchmarks.service import work
+from benchmarks.watch import Watch
 
 Row = dict[str, Any]
 
+WORKER = "ours, a worker"
 SMALL, LARGE, IN_PARTS = 4_000_000, 4_000_000_000, 6_000_000_000  # bytes; a single put takes no more than 5 GiB
 QUICK_LARGE = 400_000_000
 WIDTH = 25_000  # pixels of a row
@@ -30,24 +35,52 @@ def measure_memory(neighbours: Neighbours, variants: list[Contender], quick: boo
     return rows
 
 
+def measure_worker(broker: str, neighbours: Neighbours, quick: bool) -> list[Row]:
+    """A row for each file: the peak of a fresh worker's process that takes this one file along its road, in MiB."""
+    rows = []
+    for size in (SMALL, QUICK_LARGE) if quick else (SMALL, LARGE, IN_PARTS):
+        path = _sparse_frame(CACHE / "frames", size)
+        with (
+            deployment.deployed(deployment.OURS, 1, broker, neighbours) as deployed,
+            Watch(broker, deployed.processed) as watch,
+        ):
+            seconds = work(deployed, watch, [path])
+            peak = max(peak_kib(child) for child in children(deployed.pids["worker"]))
+        rows.append(_peak(WORKER, size, peak, seconds))
+        print(f"  {rows[-1]}", file=sys.stderr)
+    return rows
+
+
 def _row(contender: Contender, path: Path, size: int, neighbours: Neighbours) -> Row:
-    row: Row = {"contender": contender.name, "file_mb": size / 1e6}
     if contender.runner != OURS.runner and _available() < TIMES_IN_MEMORY * size:
         free = f"{_available() / 1e9:.1f} GB"
-        row["left_out"] = f"{free} of memory are free, and it may want {TIMES_IN_MEMORY} times the file"
+        row = _left_out(contender, size, f"{free} of memory are free, and it may want {TIMES_IN_MEMORY} times the file")
     else:
-        row |= _measured(contender, path, neighbours)
+        row = _measured(contender, path, size, neighbours)
     print(f"  {row}", file=sys.stderr)
     return row
 
 
-def _measured(contender: Contender, path: Path, neighbours: Neighbours) -> Row:
+def _measured(contender: Contender, path: Path, size: int, neighbours: Neighbours) -> Row:
     with running(contender, neighbours.environment()) as runner:
         try:
             answer = runner.ingest(path, 1)
         except FailedError as error:
-            return {"left_out": f"it failed: {error}"}
-    return {"peak_mib": round(answer["peak_kib"] / 1024, 1), "seconds": round(answer["wall_ms"] / 1000, 2)}
+            return _left_out(contender, size, f"it failed: {error}")
+    return _peak(contender.name, size, answer["peak_kib"], answer["wall_ms"] / 1000)
+
+
+def _peak(name: str, size: int, kib: int, seconds: float) -> Row:
+    return {
+        "contender": name,
+        "file_mb": size / 1e6,
+        "peak_mib": round(kib / 1024, 1),
+        "seconds": round(seconds, 2),
+    }
+
+
+def _left_out(contender: Contender, size: int, why: str) -> Row:
+    return {"contender": contender.name, "file_mb": size / 1e6, "left_out": why}
 
 
 def _available() -> int:

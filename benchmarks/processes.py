@@ -1,4 +1,4 @@
-"""What processes use, by /proc (proc(5)): CPU seconds of a process with all below it, and of the whole machine."""
+"""What processes use, by /proc (proc(5)): CPU seconds of a process with all below it, and of the machine; memory."""
 
 import os
 import time
@@ -11,11 +11,22 @@ def cpu_seconds(pid: int) -> float:
     """User and system time of a process, of its children that have ended, and of those that live; 0 if it is gone."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        below = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        below = children(pid)
     except OSError:
         return 0.0
     own = sum(int(fields[number]) for number in (11, 12, 13, 14))  # utime, stime, cutime, cstime
-    return own / TICKS + sum(cpu_seconds(int(child)) for child in below)
+    return own / TICKS + sum(cpu_seconds(child) for child in below)
+
+
+def children(pid: int) -> list[int]:
+    """The process ids of those that a process has started and that live. Raises OSError if it is gone."""
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def peak_kib(pid: int) -> int:
+    """The most memory in KiB that a process ever held. Raises OSError if it is gone."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
 
 
 def machine_seconds() -> tuple[float, float]:

@@ -55,11 +55,11 @@ def measure_latency(broker: str, neighbours: Neighbours, quick: bool) -> list[Ro
             deployed(service, COMPARED, broker, neighbours) as deployment,
             Watch(broker, deployment.processed) as watch,
         ):
-            _work(deployment, watch, _links(KINDS[0], 4 * COMPARED))
+            work(deployment, watch, _links(KINDS[0], 4 * COMPARED))
             waits = []
             for path in _links(KINDS[0], QUICK_LATENCIES if quick else LATENCIES):
                 time.sleep(0.1)
-                waits.append(1000 * _work(deployment, watch, [path]))
+                waits.append(1000 * work(deployment, watch, [path]))
             rows.append(
                 {
                     "contender": service.name,
@@ -84,15 +84,15 @@ def _throughput(
     frames = FRAMES[service.runner, kind.size] // (QUICK if quick else 1)
     row: Row = {"contender": service.name, "frame": kind.label, "workers": workers, "frames": frames}
     with Watch(deployment.broker, deployment.processed) as watch:
-        _work(deployment, watch, _links(kind, 4 * workers))  # every process has opened its connections
+        work(deployment, watch, _links(kind, 4 * workers))  # every process has opened its connections
         meter = Meter({**deployment.pids, **others})
-        seconds = _work(deployment, watch, _links(kind, frames))
+        seconds = work(deployment, watch, _links(kind, frames))
         used, busy = meter.used(), meter.busy_cores()
     row |= {"seconds": round(seconds, 3), "files_per_s": round(frames / seconds, 2), "busy_cores": round(busy, 2)}
     return row | {f"{role} ms": round(spent * 1000 / frames, 2) for role, spent in used.items()}
 
 
-def _work(deployment: Deployment, watch: Watch, paths: list[Path]) -> float:
+def work(deployment: Deployment, watch: Watch, paths: list[Path]) -> float:
     """Seconds from the first name's publishing to the last frame's announcement."""
     began = time.perf_counter()
     deployment.publish(paths)

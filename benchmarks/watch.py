@@ -35,15 +35,16 @@ class Watch(threading.Thread):
     def run(self) -> None:
         """Note each announcement's frame and time."""
         with Connection(self._broker) as connection, connection.channel() as channel:
-            queue = Queue("", self._exchange, exclusive=True, auto_delete=True, durable=False)
-            consumer = channel.connection.client.Consumer([queue], channel=channel, no_ack=True, on_message=self._hear)
-            with consumer:
-                self._listening.set()
-                while not self._leave.is_set():
-                    try:
-                        connection.drain_events(timeout=0.2)
-                    except TimeoutError:
-                        continue
+            queue = Queue("", self._exchange, exclusive=True, auto_delete=True, durable=False)(channel)
+            queue.declare()
+            # AMQP's own message: to make kombu's of it costs more than to hear it.
+            channel.basic_consume(queue.name, no_ack=True, callback=self._hear)
+            self._listening.set()
+            while not self._leave.is_set():
+                try:
+                    connection.drain_events(timeout=0.2)
+                except TimeoutError:
+                    continue
 
     def wait_for(self, names: set[str], seconds: float) -> dict[str, float]:
         """When (`time.perf_counter`) each of these frames, by basename, was first announced.
