@@ -4,12 +4,15 @@ import os
 import platform
 import re
 import subprocess
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from benchmarks.environments import ROOT, versions_of
+from benchmarks.processes import Meter
 
+LOOK_SECONDS = 3.0
 PACKAGES = (
     "astropy", "boto3", "botocore", "celery", "kombu", "lco-ingester", "numpy", "ocs-archive", "ocs-ingester",
     "requests",
@@ -28,10 +31,17 @@ def describe(quick: bool, note: str) -> dict[str, Any]:
         "python": platform.python_version(),
         "rabbitmq": _rabbitmq(),
         "versions": {name: versions_of(name, *PACKAGES) for name in ("ours", "lco", "ocs")},
-        "load_before": os.getloadavg()[0],
+        "busy_before": round(_busy_cores(), 2),
         "quick": quick,
         "note": note,
     }
+
+
+def _busy_cores() -> float:
+    """How many cores others keep busy now; the load average would still count the part that was measured before."""
+    meter = Meter({})
+    time.sleep(LOOK_SECONDS)
+    return meter.busy_cores()
 
 
 def _processor() -> str:

@@ -19,7 +19,7 @@ SMALL = [kind for kind in KINDS if kind.size == "100 KB"]
 MACHINE = {
     "date": "2026-11-24 00:00 UTC", "commit": "abc", "cores": 2, "processor": "a processor", "memory_gb": 25.0,
     "system": "Linux", "python": "3.11", "rabbitmq": "3.10", "versions": {"ours": {"astropy": "8"}},
-    "load_before": 0.0, "quick": False, "note": "",
+    "busy_before": 0.0, "quick": False, "note": "",
 }  # fmt: skip
 
 
@@ -74,8 +74,8 @@ def test_the_page_says_which_resource_is_full_and_what_makes_it_preliminary() ->
     assert "fastest with 2 workers, 90 files/s" in text
     assert "the machine's 2 cores are full" in text
     assert "Preliminary" not in text
-    loaded = {**MACHINE, "load_before": 3.0}
-    assert "**Preliminary: the load average before it was 3.0.**" in report.page(
+    loaded = {**MACHINE, "busy_before": 1.3}
+    assert "**Preliminary: others kept 1.3 cores busy before it.**" in report.page(
         {"service": {**section, "machine": loaded}}
     )
 
