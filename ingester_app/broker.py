@@ -120,7 +120,7 @@ def celery_settings(settings: ServiceSettings) -> dict[str, Any]:
         "accept_content": ["json"],
         "task_soft_time_limit": settings.soft_time_limit,
         "task_time_limit": settings.hard_time_limit,
-        "worker_consumer": "ingester_app.consumer:FrameConsumer",
+        "worker_consumer": "ingester_app.consumer:RejectingConsumer",
         "worker_detect_quorum_queues": True,
         "worker_prefetch_multiplier": 1,
         "worker_cancel_long_running_tasks_on_connection_loss": True,

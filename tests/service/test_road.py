@@ -51,21 +51,6 @@ def test_good_frames_are_archived_stored_and_announced_and_bad_ones_become_lette
     assert next(letter for letter in letters if letter.reason == "FITS_TRUNCATED").attempts > 1
 
 
-@pytest.mark.parametrize(("processes", "left"), [(1, 4), (2, 2)])
-def test_a_worker_of_several_processes_keeps_one_frame_ready_and_leaves_the_others_to_others(
-    site: Deployment, good: list[Path], store: S3Server, processes: int, left: int
-) -> None:
-    store.faults(kind="slow", seconds=2, every=1, times=processes)
-    site.declare_ingest_queue()
-    site.start_listener()
-    site.publish(*good[:5])
-    wait_until("five frames in the queue", lambda: site.frames_waiting() == 5)
-    site.start_worker(processes)
-    wait_until("a frame in a process's hands", lambda: store.fault_state()["requests"] > 0)
-    assert site.frames_waiting() == left
-    site.wait_for_announced(5)
-
-
 @pytest.mark.skipif(not EXAMPLES.is_dir(), reason="the observatory's example frames are not beside this checkout")
 def test_the_observatorys_own_frames_come_out_of_the_processed_exchange_as_expected(site: Deployment) -> None:
     paths = [path for path in sorted(EXAMPLES.iterdir()) if path.suffix != ".json"]
