@@ -127,7 +127,7 @@ def celery_settings(settings: ServiceSettings) -> dict[str, Any]:
         "worker_hijack_root_logger": False,
         "worker_redirect_stdouts": False,
         "worker_soft_shutdown_timeout": settings.soft_shutdown_seconds,
-        "worker_send_task_events": False,  # Flower turns them on while it looks
+        "worker_send_task_events": False,  # Flower turns them on
         "task_send_sent_event": False,
         "beat_schedule": {
             QUEUE_LENGTHS_TASK: {"task": QUEUE_LENGTHS_TASK, "schedule": 60.0, "options": {"expires": 60}},

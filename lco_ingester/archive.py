@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 
 import requests
 import requests.auth
+import requests.cookies
 
 from lco_ingester.exceptions import (
     ArchiveDeploymentError,
@@ -162,8 +163,8 @@ class Archive:
             request.prepare_cookies(cookies)
         adapter = self._session.get_adapter(request.url or "")
         answer = adapter.send(request, timeout=self._timeout, **self._environment)
-        if answer.cookies:
-            cookies.update(answer.cookies)
+        if "Set-Cookie" in answer.headers:
+            requests.cookies.extract_cookies_to_jar(cookies, request, answer.raw)  # type: ignore[no-untyped-call]
         answer.content  # noqa: B018  # read now, so that the connection is free again whatever becomes of the answer
         return answer
 

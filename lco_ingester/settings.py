@@ -222,6 +222,10 @@ def load_settings(settings_class: type[SettingsT], **overrides: Any) -> Settings
     typed into the wrong line.
     """
     given = tuple((name, value) for name, value in overrides.items() if value is not None)
+    try:
+        hash(given)
+    except TypeError:  # pydantic says what is wrong with it
+        return _load.__wrapped__(settings_class, given)  # type: ignore[return-value]
     return _load(settings_class, given, tuple(os.environ.items()), _secret_files())  # type: ignore[return-value]
 
 

@@ -16,7 +16,7 @@ PIECES = {
     "reading and sizes": ["lco_ingester.file.validation:_Walk.headers"],
     "characters": ["lco_ingester.file.validation:_Walk._refuse_illegal"],
     "plain cards": ["lco_ingester.file.astropy_view:split_header"],
-    "cards by astropy": ["lco_ingester.file.validation:as_astropy_reads"],
+    "shape of the HDUs": ["lco_ingester.file.validation:as_astropy_reads"],
     "record": ["lco_ingester.steps:build_record"],
     "footprint (WCS)": ["lco_ingester.record.cleanup:footprint"],
     "archive GET": ["lco_ingester.archive:Archive.has_version"],

@@ -41,7 +41,7 @@ class FrameHeader(Mapping[str, Any]):
         return iter({**self._plain, **dict.fromkeys(self._others)})
 
     def __len__(self) -> int:
-        return len(list(self))
+        return sum(1 for _ in self)
 
     def cards(self, blacklist: tuple[str, ...], path: str) -> Iterator[tuple[str, JsonValue]]:
         """Keyword and JSON value of each card that is not in `blacklist`; of a repeated keyword the first.

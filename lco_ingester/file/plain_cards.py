@@ -14,7 +14,7 @@ from lco_ingester.file.structure import CARD
 # Keywords whose cards hold no value, as they stand before it, and those of cards that are never plain.
 _COMMENTARY = ("COMMENT ", "HISTORY ")
 _PLAIN = re.compile(
-    r"(?=.{8}= .{70}\Z)(?!HIERARCH|CONTINUE|COMMENT |HISTORY )(?P<keyword>[A-Z0-9_-]+) *= "
+    r"(?=.{80}\Z)(?!HIERARCH|CONTINUE|COMMENT |HISTORY |END )(?P<keyword>[A-Z0-9_-]+) *(?<=\A.{8})= "
     # One with a quote in it is not plain, nor '' with one in the comment, nor a number with a name of its own, as in
     # 'NAME: 1.0' (record-valued keyword cards).
     r"(?:'(?![A-Za-z_][\w.]*: )(?P<text>[^']+|(?='[^']*$))'"
@@ -25,14 +25,16 @@ _PLAIN = re.compile(
 )
 # Each with those that continue it (section 4.2.1.2), and all those in a row that only comment.
 _CARDS = re.compile(r"(?:HISTORY .{72})+(?!CONTINUE)|(?:COMMENT .{72})+(?!CONTINUE)|.{80}(?:CONTINUE.{72})*")
-_END = re.compile(r"END(?![A-Z0-9_-])")
+_END = "END".ljust(CARD)
+_LIKE_END = re.compile(r"END(?![A-Z0-9_-])")
 
 
 class SplitHeader(NamedTuple):
     """A header in parts: the values of its plain cards by keyword, those that make the HDU on their own, and the text
     of all cards that are not among `plain`, with the END. `odd`: some of these are not plain.
 
-    Of a repeated keyword the first card counts, whichever part it is in.
+    Of a repeated keyword the first card counts, whichever part it is in. A header with a card that is like an END, and
+    is none, is all `others`: astropy may end it there.
     """
 
     plain: Values
@@ -63,8 +65,10 @@ def split_header(text: str) -> SplitHeader:
         elif not card[:8].strip():
             continue
         others.append(card)
-        if _END.match(card):
+        if card == _END:
             break
+        if _LIKE_END.match(card):
+            return SplitHeader({}, {}, text, odd=True)
         taken.update(_names(card))
     return SplitHeader(plain, shape, "".join(others), odd=len(others) > len(shape) + 1)
 
@@ -86,5 +90,5 @@ _READERS: dict[str, Callable[[str], PlainValue]] = {
 
 def _names(card: str) -> set[str]:
     """By which keyword astropy may know a card that is not plain."""
-    name, _, _ = card.partition("=")
-    return {name[:8].strip().upper(), name.removeprefix("HIERARCH ").strip().upper()}
+    name = card.partition("=")[0].upper()
+    return {name[:8].strip(), name.removeprefix("HIERARCH ").strip()}

@@ -64,8 +64,10 @@ def _is_usual(table: Values) -> bool:
         return False
     wanted = {*(f"TTYPE{field + 1}" for field in range(fields)), *(f"ZTILE{axis + 1}" for axis in range(axes))}
     wanted |= {keyword.replace("NAME", "VAL") for keyword in table if keyword.startswith("ZNAME")}
+    sizes = {"ZNAXIS", *(f"ZNAXIS{axis + 1}" for axis in range(axes))}
     return (
         wanted <= table.keys()
+        and sizes == {keyword for keyword in table if keyword.startswith("ZNAXIS")}
         and all(_OF_THE_TABLE(keyword) or keyword in _OF_THE_IMAGE or keyword in _OF_BOTH for keyword in table)
         and all(isinstance(value, str) for keyword, value in table.items() if keyword.startswith(_TEXTS))
         and all(isinstance(value, (int, float)) for keyword, value in table.items() if keyword.startswith(_NUMBERS))

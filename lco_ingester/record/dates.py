@@ -6,6 +6,8 @@ from typing import Any
 
 from astropy.io import fits
 
+from lco_ingester.file.header import FrameHeader
+
 _MJD_ZERO = datetime(1858, 11, 17)  # noqa: DTZ001  # dates in headers are in UTC and do not say so
 _SIGNED_YEAR = re.compile(r"\+0(?=\d{4}-)")
 _OLD = re.compile(r"(\d\d)/(\d\d)/([7-9]\d)")  # a smaller year may be of either century
@@ -43,7 +45,7 @@ def date_of_mjd(mjd: float) -> datetime:
         raise ValueError(str(error)) from error
 
 
-def make_dates_usable(header: fits.Header | dict[str, Any], keyword: str, from_mjd: bool) -> None:
+def make_dates_usable(header: FrameHeader | fits.Header | dict[str, Any], keyword: str, from_mjd: bool) -> None:
     """Write the date of observation (`keyword`) so that the archive can read it, where it has another legal form.
 
     With `from_mjd` a header without one gets that of MJD-OBS, if its times are in UTC. What cannot be read is left as

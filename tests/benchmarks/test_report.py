@@ -7,6 +7,7 @@ import pytest
 from astropy.io import fits
 
 from benchmarks import model, report
+from benchmarks.environments import ROOT
 from benchmarks.frames import KINDS, make_frame
 from benchmarks.goals import goals
 from benchmarks.measure import median, percentile, spread
@@ -23,9 +24,11 @@ MACHINE = {
 }  # fmt: skip
 
 
-def run(contender: str, workers: int, files_per_s: float, busy: float = 1.9) -> dict[str, object]:
+def run(
+    contender: str, workers: int, files_per_s: float, busy: float = 1.9, frame: str = "100 KB .fits"
+) -> dict[str, object]:
     return {
-        "contender": contender, "frame": "100 KB .fits", "workers": workers, "frames": 100,
+        "contender": contender, "frame": frame, "workers": workers, "frames": 100,
         "seconds": 100 / files_per_s, "files_per_s": files_per_s, "busy_cores": busy,
         "listener ms": 1.0, "worker ms": 8.0, "RabbitMQ ms": 2.0,
     }  # fmt: skip
@@ -77,6 +80,30 @@ def test_the_page_says_which_resource_is_full_and_what_makes_it_preliminary() ->
     loaded = {**MACHINE, "busy_before": 1.3}
     assert "**Preliminary: others kept 1.3 cores busy before it.**" in report.page(
         {"service": {**section, "machine": loaded}}
+    )
+
+
+def test_a_check_that_was_not_measured_costs_nothing_that_could_be_told() -> None:
+    pieces = [{"contender": "ours", "frame": "2 MB .fits, checksums", "md5": 2.5, "plain cards": 0.5}]
+    library = {"machine": MACHINE, "rows": [{"frame": "2 MB .fits", "contender": "ours"}], "pieces": pieces}
+    text = report.page({"library": library})
+    assert "| md5, for S3 and the archive | 2.50 |" in text
+    assert "| cards | 0.50 |" in text
+    assert "| characters of the headers |  |" in text
+
+
+def test_a_large_frame_is_held_against_the_floor() -> None:
+    floor = {"frame": "34 MB .fits", "contender": "floor", "cpu_ms": 80.0}
+    runs = [run("ours", 2, 90.0), run("ours", 2, 9.0, frame="34 MB .fits")]
+    service = {"machine": MACHINE, "rows": runs, "latency": []}
+    text = report.page({"library": {"machine": MACHINE, "rows": [floor], "pieces": []}, "service": service})
+    assert "For 34 MB .fits ours takes 8 ms of CPU in a worker; the floor" in text
+    assert "took 80 ms" in text
+
+
+def test_the_report_that_is_kept_can_be_written_again() -> None:
+    assert report.page(report.load(ROOT / "docs" / "performance")) == (
+        (ROOT / "docs" / "performance" / "results.md").read_text()
     )
 
 

@@ -393,6 +393,15 @@ def test_a_cookie_is_sent_back(server: Scripted) -> None:
     assert server.asked[1].headers["cookie"] == "replica=2"
 
 
+def test_a_cookie_that_is_taken_back_is_sent_no_more(server: Scripted) -> None:
+    api = client(server.url)
+    for cookie in ("replica=2", "replica=2; Max-Age=0"):
+        server.tell(Answer(200, {"results": []}, {"Set-Cookie": cookie}))
+        api.has_version("a")
+    api.has_version("a")
+    assert "cookie" not in server.asked[-1].headers
+
+
 def test_without_a_token_none_is_sent(server: Scripted) -> None:
     server.tell(Answer(200, {"results": []}))
     client(server.url, token="").has_version("a")

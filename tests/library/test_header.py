@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lco_ingester.exceptions import HeaderValueError, IngesterError
-from lco_ingester.file.header import cards, json_value
+from lco_ingester.file.header import FrameHeader, cards, json_value
 from tests.library.synthetic import compressed, fits_bytes, header, headers_of, image, record_of, record_of_file
 
 KEYWORDS = st.from_regex(r"X[A-Z0-9_-]{0,7}", fullmatch=True)
@@ -182,3 +182,10 @@ def test_a_compressed_frame_of_floats_with_odd_cards_is_json_too() -> None:
 def test_reading_a_header_leaves_it_as_it_was() -> None:
     bare = fits.Header.fromstring("RLEVEL  =                  NaN".ljust(80) + "END".ljust(80))
     assert dict(cards(bare, (), "")) == dict(cards(bare, (), "")) == {"RLEVEL": None}
+
+
+def test_a_header_in_two_parts_is_one_mapping() -> None:
+    both = FrameHeader({"A": 1, "B": None}, fits.Header([("HIERARCH LONG NAME", 2), ("B", 3)]))
+    assert list(both) == ["A", "B", "LONG NAME"]
+    assert (len(both), bool(both), bool(FrameHeader({}))) == (3, True, False)
+    assert list(both.items()) == [("A", 1), ("B", None), ("LONG NAME", 2)]

@@ -22,17 +22,20 @@ from tests.library.synthetic import compressed, fits_bytes, header, headers_of
 SHIPPED = sorted(Path(fits.__file__).parent.glob("tests/data/*.fits"))
 OF_SHAPE = [
     "EXTNAME", "EXTVER", "EXTLEVEL", "INHERIT", "NEXTEND", "EXTEND", "BLOCKED", "BSCALE", "BZERO", "BLANK", "CHECKSUM",
-    "DATASUM", "GROUPS", "THEAP", "ZBLANK", "ZSCALE", "ZSIMPLE", "ZTENSION", "ZEXTEND", "ZBLOCKED",
-    "ZHECKSUM", "ZDATASUM", "ZMASKCMP", "ZQUANTIZ", "ZDITHER0", "ZNAME9", "ZVAL9", "ZTILE9", "NAXIS7",
+    "DATASUM", "GROUPS", "THEAP", "ZBLANK", "ZSCALE", "ZSIMPLE", "ZTENSION", "ZEXTEND", "ZBLOCKED", "ZNAXIS",
+    "ZNAXIS1", "ZNAXIS3", "ZHECKSUM", "ZDATASUM", "ZMASKCMP", "ZQUANTIZ", "ZDITHER0", "ZNAME9", "ZVAL9", "ZTILE9",
+    "NAXIS7",
     *(f"{name}{number}" for name in KEYWORD_NAMES for number in (1, 7)),
 ]  # fmt: skip
 
+HIERARCH = st.sampled_from(["HIERARCH", "hierarch"])
 PRINTABLE = st.characters(min_codepoint=0x20, max_codepoint=0x7E)
 KEYWORDS = st.one_of(
     st.sampled_from(
-        ["A", "B-_9", "OBJECT", "COMMENT", "HISTORY", "", "CONTINUE", "HIERARCH", "END-", "ENDING", "object"]
+        ["A", "B-_9", "OBJECT", "COMMENT", "HISTORY", "", "CONTINUE", "HIERARCH", "END-", "ENDING", "object", "END"]
     ),
-    st.from_regex(r"[A-Z0-9_-]{1,8}", fullmatch=True).filter(lambda keyword: keyword != "END"),
+    st.from_regex(r"[A-Z0-9_-]{1,8}", fullmatch=True),
+    st.from_regex(r"[A-Z]{1,3}= [0-9]{1,2}/", fullmatch=True),
 )
 NUMBERS = st.one_of(
     st.integers().map(str),
@@ -60,9 +63,10 @@ LINES = st.one_of(
         st.sampled_from([20, 20, 20, 0, 21, 30]),
         COMMENTS,
     ),
-    st.text(PRINTABLE, max_size=80).filter(lambda line: not line.startswith("END")),
-    st.builds("HIERARCH {} = {}".format, st.sampled_from(["OBJECT", "ESO DET X", "A"]), NUMBERS),
-)
+    st.text(PRINTABLE, max_size=80),
+    st.builds("{} {} = {}".format, HIERARCH, st.sampled_from(["OBJECT", "ESO DET X", "A"]), NUMBERS),
+    st.builds("END{}{}".format, st.text(" =/.", max_size=8), st.text(PRINTABLE, max_size=10)),
+).filter(lambda line: line.rstrip() != "END")
 
 
 def in_blocks(*lines: str) -> bytes:
@@ -104,6 +108,12 @@ def typed(headers: list[dict[str, Any]] | str) -> Any:
 @example(["A       = 'plain'", "A       = 'X.1: 2'"])
 @example(["A       = 'X.1: 2'", "A       = 'plain'"])
 @example(["A       =                1E400", "A       =                    1"])
+@example(["OBJECT  = 'before'", "END=1", "OBJECT  = 'after'", "A       =                    1"])
+@example(["END     comment", "A       =                    1"])
+@example(["END     =                    1", "A       =                    1"])
+@example(["A       = 'plain'", "A= 00/= ", "END= 00/= "])
+@example(["A= 00/= "])
+@example(["hierarch OBJECT = 1", "OBJECT  = 'x'"])
 @example(["HISTORY one", "HISTORY 'goes on &'", "CONTINUE  'here'", "HISTORY two", "A       =                    1"])
 @example(["HISTORY 'goes on &'", "CONTINUE  'here'", "HISTORY one", "HISTORY two", "COMMENT three", "HISTORY four"])
 @example(["HISTORY = 'text'", "COMMENT =                    1", "HISTORYX=                    1", "COMMENTS= 'x'"])

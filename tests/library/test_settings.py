@@ -276,3 +276,8 @@ def test_the_package_itself_imports_nothing_heavy() -> None:
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60
     )
     assert done.stdout.strip() == "light"
+
+
+def test_an_argument_of_a_wrong_kind_is_a_settings_error() -> None:
+    with pytest.raises(SettingsError, match="API_TIMEOUT"):
+        load_settings(Settings, api_timeout=[1])
