@@ -11,7 +11,7 @@ from typing import NamedTuple
 from lco_ingester.file.shape import PlainValue, Values, is_shape
 from lco_ingester.file.structure import CARD
 
-# Keywords whose cards hold no value, as they stand before it, and those of cards that are never plain.
+# How cards begin that hold a comment and no value (section 4.4.2.4).
 _COMMENTARY = ("COMMENT ", "HISTORY ")
 _PLAIN = re.compile(
     r"(?=.{80}\Z)(?!HIERARCH|CONTINUE|COMMENT |HISTORY |END )(?P<keyword>[A-Z0-9_-]+) *(?<=\A.{8})= "
