@@ -8,7 +8,6 @@ from typing import Any
 from urllib.parse import urlencode
 
 import requests
-import requests.auth
 import requests.cookies
 
 from lco_ingester.exceptions import (
@@ -43,18 +42,6 @@ class DuplicateVersion:
     key_too: bool
 
 
-class _TokenAuth(requests.auth.AuthBase):
-    """The token goes in here and not among the headers, where a ~/.netrc entry for the host would replace it."""
-
-    def __init__(self, token: str) -> None:
-        self._token = token
-
-    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        if self._token:
-            request.headers["Authorization"] = f"Token {self._token}"
-        return request
-
-
 class Archive:
     """One Archive API, spoken to over one connection that is kept open."""
 
@@ -63,7 +50,8 @@ class Archive:
         self._timeout = (CONNECT_TIMEOUT, timeout)
         self._session = session or requests.Session()
         self._headers = {**self._session.headers, "Accept": "application/json"}
-        self._auth = _TokenAuth(auth_token)
+        if auth_token:
+            self._headers["Authorization"] = f"Token {auth_token}"
         self._drafts: dict[tuple[str, str], requests.PreparedRequest] = {}
 
     def has_version(self, md5: str) -> bool:
@@ -148,8 +136,8 @@ class Archive:
         """A request that lacks only its query or body: all else of it is the same each time."""
         key = method, resource
         if key not in self._drafts:
-            request = requests.Request(method, f"{self._root}{resource}", headers=self._headers, auth=self._auth)
-            self._drafts[key] = request.prepare()
+            # Prepared by itself, for the session would put a ~/.netrc entry for the host in the token's place.
+            self._drafts[key] = requests.Request(method, f"{self._root}{resource}", headers=self._headers).prepare()
         return self._drafts[key].copy()
 
     def _send(self, request: requests.PreparedRequest) -> requests.Response:
