@@ -21,14 +21,12 @@ _MOST_OF_WCS = {"WCSAXES": 32, "A_ORDER": 9, "B_ORDER": 9, "AP_ORDER": 9, "BP_OR
 LEGAL = bytes(range(0x20, 0x7F))  # in a header (section 3.2)
 _READABLE = bytes(byte if byte in LEGAL else ord("?") for byte in range(256))
 _GOES_ON = re.compile(rb"&' *(?:/|$)")
+# Keywords that decide about sizes.
+_DECIDING = r"SIMPLE|XTENSION|Z?(?:BITPIX|NAXIS\d*|PCOUNT|GCOUNT)|GROUPS|TFIELDS|ZIMAGE|WCSAXES|[AB]P?_ORDER"
+_DECIDES = re.compile(_DECIDING)
 # All that is ever asked of a header here: cards whose keyword begins so; those before each are passed over at once.
 _ASKED = re.compile(
-    rb"(?:(?!SIMPLE|XTENSION|Z?(?:BITPIX|NAXIS|PCOUNT|GCOUNT)|GROUPS|TFIELDS|ZIMAGE|WCSAXES|[AB]P?_ORDER|NEXTEND"
-    rb"|CHECKSUM|DATASUM).{80})*+(?P<card>.{80}|.*)",
-    re.DOTALL,
-)
-_DECIDES = re.compile(
-    r"SIMPLE|XTENSION|(Z?(BITPIX|NAXIS\d*|PCOUNT|GCOUNT))|GROUPS|TFIELDS|ZIMAGE|WCSAXES|(A|B|AP|BP)_ORDER"
+    rf"(?:(?!{_DECIDING}|NEXTEND|CHECKSUM|DATASUM).{{80}})*+(?P<card>.{{80}}|.*)".encode("ascii"), re.DOTALL
 )
 _INTEGER = re.compile(r"[+-]?[0-9]{1,18}")
 _TEXT = re.compile(r"'((?:[^']|'')*)'")
