@@ -13,6 +13,7 @@ from astropy.io import fits
 from lco_ingester.file.checks import Checks
 from lco_ingester.file.header import FrameHeader
 from lco_ingester.file.stream import CountingReader, unpacked
+from lco_ingester.file.structure import BLOCK, CARD
 from lco_ingester.file.validation import read_headers
 from lco_ingester.frame import Record
 from lco_ingester.record.build import build_record
@@ -65,6 +66,12 @@ def compressed(changes: Cards | None = None, dtype: type = np.int16, kind: str =
     data: Any = np.arange(600, dtype=dtype).reshape(20, 30)
     hdu = fits.CompImageHDU(data, header(changes), compression_type=kind, **options)
     return fits_bytes(fits.PrimaryHDU(), hdu)
+
+
+def in_blocks(*lines: str) -> bytes:
+    """A header of these cards and an END, each cut or filled to its 80 bytes, in whole blocks."""
+    raw = b"".join(line.encode("latin-1").ljust(CARD)[:CARD] for line in (*lines, "END"))
+    return raw.ljust(-(-len(raw) // BLOCK) * BLOCK)
 
 
 def package(members: Mapping[str, bytes | None], mode: str = "w:gz") -> bytes:

@@ -17,7 +17,7 @@ from lco_ingester.file.astropy_view import as_astropy_reads
 from lco_ingester.file.header import cards
 from lco_ingester.file.plain_cards import split_header
 from lco_ingester.file.structure import BLOCK, RawHeader
-from tests.library.synthetic import compressed, fits_bytes, header, headers_of
+from tests.library.synthetic import compressed, fits_bytes, header, headers_of, in_blocks
 
 SHIPPED = sorted(Path(fits.__file__).parent.glob("tests/data/*.fits"))
 OF_SHAPE = [
@@ -67,11 +67,6 @@ LINES = st.one_of(
     st.builds("{} {} = {}".format, HIERARCH, st.sampled_from(["OBJECT", "ESO DET X", "A"]), NUMBERS),
     st.builds("END{}{}".format, st.text(" =/.", max_size=8), st.text(PRINTABLE, max_size=10)),
 ).filter(lambda line: line.rstrip() != "END")
-
-
-def in_blocks(*lines: str) -> bytes:
-    raw = b"".join(line.encode().ljust(80)[:80] for line in (*lines, "END"))
-    return raw.ljust(-(-len(raw) // BLOCK) * BLOCK)
 
 
 def by_us(headers: list[RawHeader]) -> list[dict[str, Any]] | str:

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lco_ingester.exceptions import ChecksumError
-from lco_ingester.file.structure import BLOCK, RawHeader
-from tests.library.synthetic import compressed, headers_of, image
+from lco_ingester.file.structure import RawHeader
+from tests.library.synthetic import compressed, headers_of, image, in_blocks
 
 ASKED = [
     "SIMPLE", "XTENSION", "BITPIX", "ZBITPIX", "NAXIS", "NAXIS1", "NAXIS999", "ZNAXIS", "ZNAXIS2", "PCOUNT", "GCOUNT",
@@ -19,9 +19,8 @@ OTHERS = ["", "HISTORY", "COMMENT", "OBJECT", "TELESCOP", "END-", "\x00\xff", "Ã
 
 
 def raw_header(cards: list[tuple[str, str]], rest: int = 0) -> RawHeader:
-    lines = [f"{keyword:8}= {value}" for keyword, value in cards]
-    raw = b"".join(line.encode("latin-1").ljust(80)[:80] for line in (*lines, "END"))
-    return RawHeader("", 0, 0, raw.ljust(-(-len(raw) // BLOCK) * BLOCK) + b" " * rest)
+    lines = (f"{keyword:8}= {value}" for keyword, value in cards)
+    return RawHeader("", 0, 0, in_blocks(*lines) + b" " * rest)
 
 
 def test_nobody_asks_for_a_keyword_that_is_not_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
