@@ -2,14 +2,14 @@
 
 import sys
 
-from ingester_app.broker import celery_settings, refuse_memory
+from ingester_app.broker import celery_settings, require_real_broker
 from ingester_app.settings import ServiceSettings
 from lco_ingester.exceptions import SettingsError
 from lco_ingester.settings import load_settings
 
 try:
     settings = load_settings(ServiceSettings)
-    refuse_memory(settings)
+    require_real_broker(settings)
 except SettingsError as error:
     sys.exit(str(error))
 

@@ -21,14 +21,16 @@ from ingester_app.broker import (
     fits_connection,
     fits_queue,
     prepare_celery_broker,
-    refuse_memory,
+    require_real_broker,
     send_letter,
-    wait_for,
+    wait_until_connected,
 )
 from ingester_app.dead_letters import letter_for
-from ingester_app.messages import Refused, is_ignored, parse
+from ingester_app.fits_message import Refused, is_ignored, parse
+from ingester_app.schema import FrameMessage
 from ingester_app.settings import ServiceSettings
 from lco_ingester.exceptions import DoNotRetryError, IngesterError
+from lco_ingester.frame import Named
 from lco_ingester.settings import load_settings
 
 PREFETCH = 10
@@ -53,7 +55,7 @@ class Listener(ConsumerMixin):
     def establish_connection(self) -> Iterator[Connection]:
         """A connection, waited for as long as it takes, or until we are told to stop."""
         with self.create_connection() as connection:
-            wait_for(connection, self.stop_waiting)
+            wait_until_connected(connection, self.stop_waiting)
             yield connection
 
     def on_consume_ready(self, connection: Connection, channel: Any, consumers: Any, **_: Any) -> None:
@@ -78,8 +80,7 @@ class Listener(ConsumerMixin):
         elif is_ignored(path, self._settings.ignored_chars):
             logger.info("ignored", extra={"path": path})
         else:
-            first = {"frame": {"state": "named", "path": path}, "first_time": time.time()}
-            dispatch(self._app, first, path)
+            dispatch(self._app, FrameMessage(Named(path), first_time=time.time()).to_message(), path)
             logger.info("dispatched", extra={"path": path})
 
     def _bury(self, body: bytes | str, refused: Refused) -> None:
@@ -116,7 +117,7 @@ def main() -> int:
     """Listen until SIGTERM or SIGINT."""
     try:
         settings = load_settings(ServiceSettings)
-        refuse_memory(settings)
+        require_real_broker(settings)
         logs.configure(settings.log_level, settings.log_format)
         app = create_app(settings)
         listener = Listener(fits_connection(settings), app, settings)

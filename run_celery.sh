@@ -28,7 +28,7 @@ case "${1:-}" in
 --demo)
     shift
     make_environment ".[service,demo]"
-    exec python -m ingester_app.demo "$@"
+    exec python -m ingester_demo "$@"
     ;;
 ?*)
     usage >&2

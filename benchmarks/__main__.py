@@ -37,12 +37,12 @@ def main() -> int:
 
 
 def _measure(part: str, arguments: argparse.Namespace) -> dict[str, object]:
-    from benchmarks import library, machine, memory, neighbours, service
+    from benchmarks import external_services, library, machine, memory, service
     from benchmarks.variants import variants_of
 
     section: dict[str, object] = {"machine": machine.describe(arguments.quick, arguments.note)}
     variants = variants_of(arguments.variant)
-    with neighbours.running() as null:
+    with external_services.running() as null:
         if part == "library":
             section["rows"] = library.measure_library(null, variants, arguments.quick)
             section["pieces"] = library.measure_pieces(null, variants, arguments.quick)

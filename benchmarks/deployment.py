@@ -11,7 +11,7 @@ from pathlib import Path
 from kombu import Connection, Exchange
 
 from benchmarks.environments import CACHE, ROOT, python_of
-from benchmarks.neighbours import Neighbours
+from benchmarks.external_services import ExternalServices
 
 START_SECONDS = 60.0
 CONFIRM_SECONDS = 30.0
@@ -62,7 +62,7 @@ class Deployment:
 
 
 @contextmanager
-def deployed(service: Service, workers: int, broker: str, neighbours: Neighbours) -> Iterator[Deployment]:
+def deployed(service: Service, workers: int, broker: str, external: ExternalServices) -> Iterator[Deployment]:
     """The service with `workers` worker processes, ready; it ends with the block, and its queues go with it."""
     mark = uuid.uuid4().hex[:8]
     names = {
@@ -72,7 +72,7 @@ def deployed(service: Service, workers: int, broker: str, neighbours: Neighbours
         "INGEST_QUEUE": f"ingest_{mark}",
         "DEAD_LETTER_QUEUE": f"dead_letters_{mark}",
     }
-    environment = neighbours.environment(
+    environment = external.environment(
         POSTPROCESS_FILES="True", FITS_BROKER=broker, BROKER_URL=broker, **names, **service.variables
     )
     python = str(python_of(service.runner))

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 from astropy.io import fits
 
-from ingester_app.demo import sample_headers
-from ingester_app.demo.sample_headers import COJ, Exposure
+from ingester_demo import sample_headers
+from ingester_demo.sample_headers import COJ, Exposure
 
 CARDS, KEYWORDS = 834, 302  # counted in a reduced frame of the observatory's, of 2015
 BLOCK = 2880

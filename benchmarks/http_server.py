@@ -1,6 +1,6 @@
 """The smallest HTTP/1.1 server that boto3 and requests are content with; a thread a connection, on real sockets.
 
-It is for null neighbours that must cost next to nothing: a few system calls a request, and bodies that are read in
+It is for null external that must cost next to nothing: a few system calls a request, and bodies that are read in
 large pieces. Standard library only.
 """
 

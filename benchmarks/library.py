@@ -8,9 +8,9 @@ from typing import Any
 
 from benchmarks.contender import FLOOR, LCO, OCS, OURS, Contender, Runner, all_running, running
 from benchmarks.environments import CACHE
+from benchmarks.external_services import ExternalServices
 from benchmarks.frames import KINDS, Kind, make_frame, record_of
 from benchmarks.measure import median, spread
-from benchmarks.neighbours import Neighbours
 
 Row = dict[str, Any]
 
@@ -20,9 +20,9 @@ FILES = {"100 KB": 20, "2 MB": 10, "34 MB": 2}
 QUICK_FILES = {"100 KB": 5, "2 MB": 2, "34 MB": 1}
 
 
-def measure_library(neighbours: Neighbours, variants: list[Contender], quick: bool) -> list[Row]:
+def measure_library(external: ExternalServices, variants: list[Contender], quick: bool) -> list[Row]:
     """A row for each kind of frame and contender: median milliseconds a file, their spread, and ratios."""
-    environment = neighbours.environment(FLOOR_RECORD=str(_floor_record()))
+    environment = external.environment(FLOOR_RECORD=str(_floor_record()))
     contenders = [FLOOR, OURS, *variants, LCO, OCS]
     rows: list[Row] = []
     with all_running(contenders, environment) as runners:
@@ -31,9 +31,9 @@ def measure_library(neighbours: Neighbours, variants: list[Contender], quick: bo
     return rows
 
 
-def measure_pieces(neighbours: Neighbours, variants: list[Contender], quick: bool) -> list[Row]:
+def measure_pieces(external: ExternalServices, variants: list[Contender], quick: bool) -> list[Row]:
     """A row for each kind of frame and variant of ours: median milliseconds of CPU in each piece of the library."""
-    environment = neighbours.environment()
+    environment = external.environment()
     rows: list[Row] = []
     for contender in [OURS, *variants]:
         clocked = Contender(contender.name, contender.runner, {**contender.variables, "PIECES": "1"})

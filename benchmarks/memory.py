@@ -7,8 +7,8 @@ from typing import Any
 from benchmarks import deployment
 from benchmarks.contender import LCO, OCS, OURS, Contender, FailedError, running
 from benchmarks.environments import CACHE
+from benchmarks.external_services import ExternalServices
 from benchmarks.frames import BLOCK, exposure, full_header
-from benchmarks.neighbours import Neighbours
 from benchmarks.processes import children, peak_kib
 from benchmarks.service import work
 from benchmarks.watch import Watch
@@ -23,25 +23,25 @@ WIDTH = 25_000  # pixels of a row
 TIMES_IN_MEMORY = 2
 
 
-def measure_memory(neighbours: Neighbours, variants: list[Contender], quick: bool) -> list[Row]:
+def measure_memory(external: ExternalServices, variants: list[Contender], quick: bool) -> list[Row]:
     """A row for each file and contender: the peak of a fresh process that ingests this one file, in MiB."""
     rows, ours = [], (OURS, *variants)
     for size in (SMALL, QUICK_LARGE if quick else LARGE):
         path = _sparse_frame(CACHE / "frames", size)
-        rows += [_row(contender, path, size, neighbours) for contender in (*ours, LCO, OCS)]
+        rows += [_row(contender, path, size, external) for contender in (*ours, LCO, OCS)]
     if not quick:
         path = _sparse_frame(CACHE / "frames", IN_PARTS)
-        rows += [_row(contender, path, IN_PARTS, neighbours) for contender in ours]
+        rows += [_row(contender, path, IN_PARTS, external) for contender in ours]
     return rows
 
 
-def measure_worker(broker: str, neighbours: Neighbours, quick: bool) -> list[Row]:
+def measure_worker(broker: str, external: ExternalServices, quick: bool) -> list[Row]:
     """A row for each file: the peak of a fresh worker's process that takes this one file along its road, in MiB."""
     rows = []
     for size in (SMALL, QUICK_LARGE) if quick else (SMALL, LARGE, IN_PARTS):
         path = _sparse_frame(CACHE / "frames", size)
         with (
-            deployment.deployed(deployment.OURS, 1, broker, neighbours) as deployed,
+            deployment.deployed(deployment.OURS, 1, broker, external) as deployed,
             Watch(broker, deployed.processed) as watch,
         ):
             seconds = work(deployed, watch, [path])
@@ -51,18 +51,18 @@ def measure_worker(broker: str, neighbours: Neighbours, quick: bool) -> list[Row
     return rows
 
 
-def _row(contender: Contender, path: Path, size: int, neighbours: Neighbours) -> Row:
+def _row(contender: Contender, path: Path, size: int, external: ExternalServices) -> Row:
     if contender.runner != OURS.runner and _available() < TIMES_IN_MEMORY * size:
         free = f"{_available() / 1e9:.1f} GB"
         row = _left_out(contender, size, f"{free} of memory are free, and it may want {TIMES_IN_MEMORY} times the file")
     else:
-        row = _measured(contender, path, size, neighbours)
+        row = _measured(contender, path, size, external)
     print(f"  {row}", file=sys.stderr)
     return row
 
 
-def _measured(contender: Contender, path: Path, size: int, neighbours: Neighbours) -> Row:
-    with running(contender, neighbours.environment()) as runner:
+def _measured(contender: Contender, path: Path, size: int, external: ExternalServices) -> Row:
+    with running(contender, external.environment()) as runner:
         try:
             answer = runner.ingest(path, 1)
         except FailedError as error:

@@ -58,7 +58,7 @@ with its processes, and S3's with the number of prefixes. Larger frames are boun
 
 @dataclass(frozen=True)
 class Measured:
-    """CPU seconds that a frame costs in each place, and the files a second of one worker on null neighbours."""
+    """CPU seconds that a frame costs in each place, and the files a second of one worker on null external."""
 
     worker: float
     listener: float
@@ -93,7 +93,7 @@ def rows(measured: Measured) -> list[dict[str, Any]]:
         made.append(
             {
                 "workers": workers,
-                "files/s on null neighbours, a core each": workers * measured.one_worker,
+                "files/s on null external, a core each": workers * measured.one_worker,
                 "files/s on real ones": speed,
                 "limit": name if wanted > most else "the workers' waiting",
                 "cores busy": speed * core_seconds,
@@ -137,7 +137,7 @@ def _contender(name: str, measured: Measured) -> str:
 
 Measured, for a frame with one worker: {measured.worker * 1000:.1f} ms of CPU in the worker,
 {measured.listener * 1000:.2f} ms in the listener, {measured.broker * 1000:.2f} ms in RabbitMQ;
-{measured.one_worker:.1f} files/s. On real neighbours a worker mostly waits: {each * 1000:.0f} ms a frame, so a core has
+{measured.one_worker:.1f} files/s. On real external a worker mostly waits: {each * 1000:.0f} ms a frame, so a core has
 room for {each / measured.worker:.0f} workers.
 
 {markdown(rows(measured))}

@@ -10,9 +10,9 @@ from typing import Any
 
 from benchmarks.deployment import LCO, OURS, Deployment, Service, deployed
 from benchmarks.environments import CACHE
+from benchmarks.external_services import ExternalServices
 from benchmarks.frames import KINDS, Kind, exposure, make_frame
 from benchmarks.measure import median, percentile
-from benchmarks.neighbours import Neighbours
 from benchmarks.processes import Meter
 from benchmarks.watch import Watch
 
@@ -25,12 +25,12 @@ FRAMES = {("ours", "100 KB"): 1000, ("lco", "100 KB"): 200, ("ours", "34 MB"): 6
 QUICK = 10  # times fewer
 ROUNDS, QUICK_ROUNDS = 3, 1
 LATENCIES, QUICK_LATENCIES = 50, 5
-PATIENCE = 180.0  # seconds for the frames of a run
+TIME_LIMIT = 180.0  # seconds for the frames of a run
 
 _numbers = itertools.count(1)
 
 
-def measure_service(broker: str, broker_pid: int | None, neighbours: Neighbours, quick: bool) -> list[Row]:
+def measure_service(broker: str, broker_pid: int | None, external: ExternalServices, quick: bool) -> list[Row]:
     """A row for each run: files a second, and what each process used for a file."""
     rows = []
     runs = [(KINDS[0], workers) for workers in WORKERS]
@@ -38,8 +38,8 @@ def measure_service(broker: str, broker_pid: int | None, neighbours: Neighbours,
     for kind, workers in runs:
         for _ in range(QUICK_ROUNDS if quick else ROUNDS):
             for service in (OURS, LCO):
-                with deployed(service, workers, broker, neighbours) as deployment:
-                    others = {"S3 sink": neighbours.s3_pid, "archive sink": neighbours.archive_pid}
+                with deployed(service, workers, broker, external) as deployment:
+                    others = {"S3 sink": external.s3_pid, "archive sink": external.archive_pid}
                     if broker_pid is not None:
                         others["RabbitMQ"] = broker_pid
                     rows.append(_throughput(service, kind, workers, deployment, others, quick))
@@ -47,12 +47,12 @@ def measure_service(broker: str, broker_pid: int | None, neighbours: Neighbours,
     return rows
 
 
-def measure_latency(broker: str, neighbours: Neighbours, quick: bool) -> list[Row]:
+def measure_latency(broker: str, external: ExternalServices, quick: bool) -> list[Row]:
     """A row for each service: from publishing one name to hearing its frame announced, with nothing else to do."""
     rows = []
     for service in (OURS, LCO):
         with (
-            deployed(service, COMPARED, broker, neighbours) as deployment,
+            deployed(service, COMPARED, broker, external) as deployment,
             Watch(broker, deployment.processed) as watch,
         ):
             work(deployment, watch, _links(KINDS[0], 4 * COMPARED))
@@ -96,7 +96,7 @@ def work(deployment: Deployment, watch: Watch, paths: list[Path]) -> float:
     """Seconds from the first name's publishing to the last frame's announcement."""
     began = time.perf_counter()
     deployment.publish(paths)
-    heard = watch.wait_for({path.name.partition(".")[0] for path in paths}, PATIENCE)
+    heard = watch.wait_for({path.name.partition(".")[0] for path in paths}, TIME_LIMIT)
     return max(heard.values()) - began
 
 

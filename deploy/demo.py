@@ -1,4 +1,4 @@
-"""The demo's parts in containers: `python demo.py s3 …`, `archive …` (see ingester_app.demo.serve) or `frames DIR`.
+"""The demo's parts in containers: `python demo.py s3 …`, `archive …` (see ingester_demo.serve) or `frames DIR`.
 
 `frames` makes sample frames, publishes their names as a camera would, and tells what becomes of each.
 """
@@ -6,14 +6,14 @@
 import sys
 from pathlib import Path
 
-from ingester_app.broker import declare_queues, fits_connection, fits_queue, wait_for
-from ingester_app.demo import http_server, serve
-from ingester_app.demo.sample_frames import make_frames
-from ingester_app.demo.watch import Outcome, Watch
+from ingester_app.broker import declare_queues, fits_connection, fits_queue, wait_until_connected
 from ingester_app.settings import ServiceSettings
+from ingester_demo import http_server, serve
+from ingester_demo.sample_frames import make_frames
+from ingester_demo.watch import Outcome, Watch
 from lco_ingester.settings import load_settings
 
-PATIENCE = 120.0  # seconds
+TIME_LIMIT = 120.0  # seconds
 
 
 def frames(directory: Path) -> int:
@@ -21,13 +21,13 @@ def frames(directory: Path) -> int:
     settings = load_settings(ServiceSettings)
     made = make_frames(directory, first=1 + sum(1 for _ in directory.iterdir()))  # new ones each time
     with fits_connection(settings) as connection:
-        wait_for(connection, lambda: None)
+        wait_until_connected(connection, lambda: None)
         declare_queues(
             connection, fits_queue(settings)
         )  # the listener's: what is published before it is up waits there
     watch = Watch(settings)
     watch.publish([frame.path for frame in made])
-    outcomes = {outcome.path: outcome for outcome in watch.outcomes(PATIENCE, tell)}
+    outcomes = {outcome.path: outcome for outcome in watch.outcomes(TIME_LIMIT, tell)}
     watch.close()
     wrong = [frame.path.name for frame in made if reason_of(outcomes[frame.path]) != frame.reason]
     say(

@@ -11,7 +11,7 @@ from celery import Celery
 from celery.schedules import crontab
 from kombu import Connection, Exchange, Queue
 
-from ingester_app.dead_letters import DeadLetter, to_message
+from ingester_app.schema import DeadLetter
 from ingester_app.settings import ServiceSettings
 from lco_ingester.exceptions import BrokerDeploymentError, SettingsError
 from lco_ingester.publisher import transport_options
@@ -33,7 +33,7 @@ def is_rabbitmq(url: str) -> bool:
     return urlsplit(url).scheme in ("amqp", "amqps", "pyamqp")
 
 
-def refuse_memory(settings: ServiceSettings) -> None:
+def require_real_broker(settings: ServiceSettings) -> None:
     """Raise SettingsError if a broker is the library's default one, which no other process can reach."""
     memory = [
         name.upper()
@@ -52,7 +52,7 @@ def fits_queue(settings: ServiceSettings) -> Queue:
         settings.fits_queue,
         Exchange(settings.crawler_exchange_name, type="fanout", durable=True),
         durable=True,
-        queue_arguments=_kept(settings.fits_broker.get_secret_value()),
+        queue_arguments=_durable_arguments(settings.fits_broker.get_secret_value()),
     )
 
 
@@ -72,7 +72,7 @@ def ingest_queue(settings: ServiceSettings) -> Queue:
 
 def periodic_queue(settings: ServiceSettings) -> Queue:
     """Celery's queue of what runs each minute."""
-    return _task_queue(PERIODIC_QUEUE, _kept(settings.broker_url.get_secret_value()))
+    return _task_queue(PERIODIC_QUEUE, _durable_arguments(settings.broker_url.get_secret_value()))
 
 
 def dead_letter_queue(settings: ServiceSettings) -> Queue:
@@ -81,7 +81,7 @@ def dead_letter_queue(settings: ServiceSettings) -> Queue:
         settings.dead_letter_queue,
         Exchange(settings.dead_letter_queue, type="fanout", durable=True),
         durable=True,
-        queue_arguments=_kept(settings.broker_url.get_secret_value()),
+        queue_arguments=_durable_arguments(settings.broker_url.get_secret_value()),
     )
 
 
@@ -185,11 +185,11 @@ def prepare_celery_broker(settings: ServiceSettings, stop_waiting: Callable[[], 
     if not is_rabbitmq(settings.broker_url.get_secret_value()):
         logger.warning("this broker has no quorum queues and no confirms: a killed process may lose frames")
     with celery_connection(settings) as connection:
-        wait_for(connection, stop_waiting)
+        wait_until_connected(connection, stop_waiting)
         declare_queues(connection, dead_letter_queue(settings), ingest_queue(settings), periodic_queue(settings))
 
 
-def wait_for(connection: Connection, stop_waiting: Callable[[], None]) -> None:
+def wait_until_connected(connection: Connection, stop_waiting: Callable[[], None]) -> None:
     """Connect, however long it takes.
 
     Raises BrokerDeploymentError if the broker is there and does not let us in.
@@ -235,7 +235,7 @@ def send_letter(app: Celery, queue: Queue, letter: DeadLetter) -> None:
     """
     with app.producer_or_acquire() as producer:
         producer.publish(
-            to_message(letter),
+            letter.to_message(),
             exchange=queue.exchange,
             declare=[queue],
             routing_key="",
@@ -274,5 +274,5 @@ def _task_queue(name: str, arguments: dict[str, Any] | None) -> Queue:
     return Queue(name, Exchange(name, type="topic", durable=True), routing_key=name, queue_arguments=arguments)
 
 
-def _kept(url: str) -> dict[str, Any] | None:
+def _durable_arguments(url: str) -> dict[str, Any] | None:
     return {"x-queue-type": "quorum", "x-delivery-limit": NEVER} if is_rabbitmq(url) else None

@@ -13,9 +13,17 @@ from typing import Any, TextIO
 
 import click
 
-from ingester_app.broker import celery_connection, create_app, dead_letter_queue, refuse_memory
-from ingester_app.dead_letters import DeadLetter, to_message
-from ingester_app.letter_box import NOT_REPLAYED, HeldLetter, Selection, can_be_replayed, discard, held, replay
+from ingester_app.broker import celery_connection, create_app, dead_letter_queue, require_real_broker
+from ingester_app.dead_letter_queue import (
+    NOT_REPLAYED,
+    CheckedOutLetter,
+    Selection,
+    can_be_replayed,
+    checked_out,
+    discard,
+    replay,
+)
+from ingester_app.schema import DeadLetter
 from ingester_app.settings import ServiceSettings
 from lco_ingester.exceptions import IngesterError
 from lco_ingester.settings import load_settings
@@ -44,16 +52,16 @@ class Site:
         """The settings. Raises click.ClickException if they are wrong."""
         try:
             settings = load_settings(ServiceSettings)
-            refuse_memory(settings)
+            require_real_broker(settings)
         except IngesterError as error:
             raise click.ClickException(str(error)) from error
         return settings
 
     @contextmanager
-    def letters(self, selection: Selection) -> Iterator[list[HeldLetter]]:
-        """The selected letters, held."""
+    def letters(self, selection: Selection) -> Iterator[list[CheckedOutLetter]]:
+        """The selected letters, checked out."""
         queue = dead_letter_queue(self.settings)
-        with celery_connection(self.settings) as connection, held(connection, queue) as letters:
+        with celery_connection(self.settings) as connection, checked_out(connection, queue) as letters:
             now = time.time()
             yield [each for each in letters if selection.fits(each.letter, now)]
 
@@ -126,7 +134,7 @@ def show_letters(site: Site, selection: Selection) -> None:
     with site.letters(selection) as found:
         letters = [each.letter for each in found]
     for letter in letters:
-        fields = to_message(letter)
+        fields = letter.to_message()
         trace, message = fields.pop("traceback"), fields.pop("message")
         for name, value in fields.items():
             shown = datetime.fromtimestamp(value, UTC).isoformat() if name.endswith("_time") else value
@@ -143,7 +151,7 @@ def export_letters(site: Site, selection: Selection, output: TextIO) -> None:
     """Write letters as JSON, one a line; they stay where they are."""
     with site.letters(selection) as found:
         for each in found:
-            output.write(json.dumps(to_message(each.letter)) + "\n")
+            output.write(json.dumps(each.letter.to_message()) + "\n")
 
 
 @letters_group.command("replay")

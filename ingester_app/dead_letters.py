@@ -1,34 +1,18 @@
-"""Dead letters: what is known of a frame that could not be archived, and all that a replay needs."""
+"""Dead letters: written by us for a frame that failed, or moved by the broker. Pure: no I/O."""
 
+import base64
 import json
 import traceback
 import uuid
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import replace
 from pathlib import PurePath
 from typing import Any
 
-Headers = Mapping[str, Any]
+from ingester_app.schema import DeadLetter, FrameMessage, UnreadableMessageError
+from lco_ingester.frame import md5_of, path_of
 
-
-@dataclass(frozen=True, slots=True)
-class DeadLetter:
-    """One letter. Times are seconds since 1970; `message` is what the task was given, None if there was no task."""
-
-    id: str
-    path: str
-    basename: str
-    md5: str | None
-    step: str
-    reason: str
-    error: str
-    text: str
-    traceback: str
-    attempts: int
-    first_time: float
-    last_time: float
-    worker: str
-    message: dict[str, Any] | None
+UNREADABLE = "MESSAGE_UNREADABLE"
 
 
 def letter_for(
@@ -46,10 +30,10 @@ def letter_for(
 ) -> DeadLetter:
     """The letter for a frame that failed with this error."""
     return DeadLetter(
-        # The same message that fails in the same way again, after a crash, writes the same letter again.
+        # After a crash the same message may fail in the same way again: then it writes the same letter again.
         id=uuid.uuid5(uuid.NAMESPACE_OID, f"{path} {first_time} {attempts} {step} {reason} {error}").hex,
         path=path,
-        basename=PurePath(path).name.partition(".")[0],
+        basename=_basename(path),
         md5=md5,
         step=step,
         reason=reason,
@@ -64,48 +48,79 @@ def letter_for(
     )
 
 
-def to_message(letter: DeadLetter) -> dict[str, Any]:
-    """The letter as JSON-able data."""
-    return asdict(letter)
+def read_letter(body: bytes | str, headers: Mapping[str, Any], properties: Mapping[str, Any]) -> DeadLetter:
+    """The letter in a message of the dead-letter queue, whoever wrote it.
+
+    A body that is not a letter, or only in part, becomes a letter that keeps the body as `raw` and holds what could be
+    read of it.
+    """
+    content = _json(body)
+    if not isinstance(content, dict):
+        return _from_broker(body, content, headers, properties)
+    letter, fault = DeadLetter.read(content)
+    if letter.id and letter.reason and not fault:
+        return letter
+    return replace(
+        letter,
+        id=letter.id or _id_of(body, headers, properties),
+        reason=letter.reason or UNREADABLE,
+        text=f"this release cannot read all of the letter: {fault or 'no id or no reason'}. {letter.text}".strip(),
+        raw=_text(body),
+    )
 
 
-def read_letter(body: bytes | str, headers: Headers, properties: Mapping[str, Any]) -> DeadLetter:
-    """The letter in a message of the dead-letter queue, whether we wrote it or the broker moved it there."""
-    try:
-        content = json.loads(body)
-    except ValueError:
-        content = None
-    if isinstance(content, dict) and set(content) == set(DeadLetter.__dataclass_fields__):
-        return DeadLetter(**content)
-    return _from_broker(body, content, headers, properties)
-
-
-def _from_broker(body: bytes | str, content: Any, headers: Headers, properties: Mapping[str, Any]) -> DeadLetter:
+def _from_broker(
+    body: bytes | str, content: Any, headers: Mapping[str, Any], properties: Mapping[str, Any]
+) -> DeadLetter:
     """A message that the broker dead-lettered (RabbitMQ documentation, "Dead Letter Exchanges": header x-death)."""
-    deaths = headers.get("x-death") or [{}]
-    death = deaths[0]
+    death = _first_death(headers)
     task = _task_arguments(content)
-    frame = (task or {}).get("frame") or {}
-    path = frame.get("path") or (frame.get("validated") or {}).get("path") or ""
     why = str(death.get("reason", "unknown"))
-    when = death.get("time")
-    last_time = when.timestamp() if hasattr(when, "timestamp") else 0.0
-    return DeadLetter(
-        id=str(properties.get("message_id") or headers.get("id") or uuid.uuid5(uuid.NAMESPACE_OID, str(body)).hex),
-        path=path,
-        basename=PurePath(path).name.partition(".")[0],
-        md5=frame.get("md5") or (frame.get("validated") or {}).get("md5"),
+    when: Any = death.get("time")
+    moved = DeadLetter(
+        id=_id_of(body, headers, properties),
         step="worker",
-        reason="DELIVERY_LIMIT" if why == "delivery_limit" else "MESSAGE_UNREADABLE",
-        error="",
+        reason="DELIVERY_LIMIT" if why == "delivery_limit" else UNREADABLE,
         text=f"the broker moved it here from queue {death.get('queue', '?')}: {why}",
-        traceback="",
-        attempts=int((task or {}).get("attempts") or 0) + 1,
-        first_time=float((task or {}).get("first_time") or last_time),
-        last_time=last_time,
+        last_time=when.timestamp() if hasattr(when, "timestamp") else 0.0,
         worker=str(headers.get("origin") or ""),
         message=task,
+        raw=_text(body) if task is None else None,
     )
+    return moved if task is None else _with_frame(moved, task)
+
+
+def _with_frame(letter: DeadLetter, task: dict[str, Any]) -> DeadLetter:
+    """The letter with what its task says of the frame, as far as that can be read."""
+    try:
+        message = FrameMessage.from_message(task)
+    except UnreadableMessageError as error:
+        path = _path_in(task)
+        return replace(letter, path=path, basename=_basename(path), text=f"{letter.text}; {error}")
+    path = path_of(message.frame)
+    return replace(
+        letter,
+        path=path,
+        basename=_basename(path),
+        md5=md5_of(message.frame),
+        attempts=message.attempts + 1,
+        first_time=message.first_time or letter.last_time,
+    )
+
+
+def _path_in(task: dict[str, Any]) -> str:
+    """The path in a frame's message that cannot be read as a whole; '' if there is none."""
+    frame = task.get("frame")
+    inner = frame.get("validated", frame) if isinstance(frame, dict) else None
+    path = inner.get("path") if isinstance(inner, dict) else None
+    return path if isinstance(path, str) else ""
+
+
+def _json(body: bytes | str) -> Any:
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        return None
 
 
 def _task_arguments(content: Any) -> dict[str, Any] | None:
@@ -113,3 +128,26 @@ def _task_arguments(content: Any) -> dict[str, Any] | None:
     if isinstance(content, list) and len(content) == 3 and isinstance(content[1], dict):
         return content[1]
     return None
+
+
+def _first_death(headers: Mapping[str, Any]) -> Mapping[str, Any]:
+    deaths = headers.get("x-death")
+    first = deaths[0] if isinstance(deaths, list) and deaths else None
+    return first if isinstance(first, dict) else {}
+
+
+def _id_of(body: bytes | str, headers: Mapping[str, Any], properties: Mapping[str, Any]) -> str:
+    return str(properties.get("message_id") or headers.get("id") or uuid.uuid5(uuid.NAMESPACE_OID, str(body)).hex)
+
+
+def _text(body: bytes | str) -> str:
+    if isinstance(body, str):
+        return body
+    try:
+        return body.decode()
+    except UnicodeDecodeError:
+        return f"base64:{base64.b64encode(body).decode()}"
+
+
+def _basename(path: str) -> str:
+    return PurePath(path).name.partition(".")[0]

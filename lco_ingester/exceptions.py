@@ -53,7 +53,7 @@ from enum import StrEnum
 from typing import ClassVar
 
 
-class TroubleKind(StrEnum):
+class FailureKind(StrEnum):
     """Whose trouble it is: this decides how long, and how often, it is worth trying again."""
 
     SERVER = "server"
@@ -71,7 +71,7 @@ class IngesterError(Exception):
     """
 
     reason: ClassVar[str] = "INGESTER_ERROR"
-    trouble: ClassVar[TroubleKind] = TroubleKind.FRAME
+    failure_kind: ClassVar[FailureKind] = FailureKind.FRAME
     default_check: ClassVar[str] = ""
     default_hint: ClassVar[str] = ""
 
@@ -114,13 +114,13 @@ class DoNotRetryError(IngesterError):
 class RetryError(IngesterError):
     """Worth another try soon: the file was not ready."""
 
-    trouble = TroubleKind.FILE_NOT_READY
+    failure_kind = FailureKind.FILE_NOT_READY
 
 
 class BackoffRetryError(IngesterError):
     """The network, S3, the Archive API or a broker is in trouble: try later."""
 
-    trouble = TroubleKind.SERVER
+    failure_kind = FailureKind.SERVER
 
 
 class NonFatalDoNotRetryError(IngesterError):
@@ -131,7 +131,7 @@ class SettingsError(DoNotRetryError):
     """The settings are wrong; the message lists every wrong variable and never a value."""
 
     reason = "SETTINGS_WRONG"
-    trouble = TroubleKind.DEPLOYMENT
+    failure_kind = FailureKind.DEPLOYMENT
 
 
 class FileNameMissingError(DoNotRetryError):
@@ -278,7 +278,7 @@ class StoreDeploymentError(DoNotRetryError):
     """S3 credentials, endpoint or bucket are wrong: every frame will fail alike."""
 
     reason = "STORE_DEPLOYMENT"
-    trouble = TroubleKind.DEPLOYMENT
+    failure_kind = FailureKind.DEPLOYMENT
     default_check = "S3 access"
     default_hint = "Check BUCKET, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_ENDPOINT_URL_S3"
 
@@ -287,7 +287,7 @@ class BucketNotVersionedError(DoNotRetryError):
     """The put gave no VersionId, so the archive could not name what was stored."""
 
     reason = "BUCKET_NOT_VERSIONED"
-    trouble = TroubleKind.DEPLOYMENT
+    failure_kind = FailureKind.DEPLOYMENT
     default_check = "S3 versioning"
 
 
@@ -303,7 +303,7 @@ class ArchiveDeploymentError(DoNotRetryError):
     """API_ROOT or AUTH_TOKEN is wrong: every frame will fail alike."""
 
     reason = "ARCHIVE_DEPLOYMENT"
-    trouble = TroubleKind.DEPLOYMENT
+    failure_kind = FailureKind.DEPLOYMENT
     default_check = "Archive API access"
     default_hint = "Check API_ROOT and AUTH_TOKEN"
 
@@ -312,7 +312,7 @@ class BrokerDeploymentError(DoNotRetryError):
     """The broker refuses our user, or has an exchange of this name and another type."""
 
     reason = "BROKER_DEPLOYMENT"
-    trouble = TroubleKind.DEPLOYMENT
+    failure_kind = FailureKind.DEPLOYMENT
     default_check = "broker access"
 
 

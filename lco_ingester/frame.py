@@ -1,12 +1,13 @@
 """What is known of a frame after each step: Named → Validated → Uploaded → Archived; or InArchive on the way there.
 
-The values are frozen and travel in messages, so that a retry or a replay goes on from what is reached: `to_message`
-and `from_message` are each other's inverse.
+The values are frozen and travel in messages (`ingester_app/schema.py`), so that a retry or a replay continues from the
+state that is reached. An alias is a field's name in messages.
 """
 
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from pydantic import Field
 
 Record = dict[str, Any]
 
@@ -31,15 +32,15 @@ class Named:
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
-    """What is left to be known of the header once the record is made, in whatever format.
+class StorageFacts:
+    """What the steps after the first one need of the header, whatever the record's format.
 
-    `place`: the keywords that the S3 key begins with, in order, and their values; `section`: the folder that follows.
-    `observed` and `ended`, of the exposure, are ISO 8601 in UTC without a time zone.
+    `key_prefix` holds the keywords that the S3 key begins with, in order, and their values; `folder` is the part of the
+    key that follows. `observed` and `ended` are the start and end of the exposure, ISO 8601 in UTC without a time zone.
     """
 
-    place: dict[str, Any]
-    section: str
+    key_prefix: Annotated[dict[str, Any], Field(alias="place")]
+    folder: Annotated[str, Field(alias="section")]
     observed: str
     ended: str
 
@@ -54,7 +55,7 @@ class Validated:
     md5: str
     fingerprint: Fingerprint
     record: Record
-    facts: Facts
+    facts: StorageFacts
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,39 +99,3 @@ def md5_of(frame: Frame) -> str | None:
     if isinstance(frame, Named):
         return None
     return frame.validated.md5 if isinstance(frame, (Uploaded, InArchive)) else frame.md5
-
-
-def to_message(frame: Frame) -> dict[str, Any]:
-    """The frame as JSON-able data, its state under the key `state`."""
-    return {"state": type(frame).__name__.lower(), **asdict(frame)}
-
-
-def from_message(message: dict[str, Any]) -> Frame:
-    """The frame that `to_message` wrote.
-
-    Raises ValueError if the data has another shape.
-    """
-    fields = dict(message)
-    state = fields.pop("state", None)
-    try:
-        return _READERS[str(state)](fields)
-    except (KeyError, TypeError) as error:
-        raise ValueError(f"no frame in state {state!r} can be read from keys {sorted(fields)}") from error
-
-
-def _validated(fields: dict[str, Any]) -> Validated:
-    inner = {"fingerprint": Fingerprint(**fields["fingerprint"]), "facts": Facts(**fields["facts"])}
-    return Validated(**{**fields, **inner})
-
-
-def _uploaded(fields: dict[str, Any]) -> Uploaded:
-    return Uploaded(**{**fields, "validated": _validated(fields["validated"])})
-
-
-_READERS: dict[str, Callable[[dict[str, Any]], Frame]] = {
-    "named": lambda fields: Named(**fields),
-    "validated": _validated,
-    "uploaded": _uploaded,
-    "inarchive": lambda fields: InArchive(_validated(fields["validated"]), fields["version_id"]),
-    "archived": lambda fields: Archived(**fields),
-}

@@ -15,7 +15,7 @@ from typing import IO, Any
 
 from lco_ingester import steps, thumbnails
 from lco_ingester.exceptions import AlreadyArchivedError, HeaderMissingError
-from lco_ingester.file.checks import Checks
+from lco_ingester.file.checks import CheckPolicy
 from lco_ingester.file.datafile import StreamFile
 from lco_ingester.file.stream import md5_of_stream
 from lco_ingester.frame import InArchive, Record, Validated
@@ -75,7 +75,7 @@ def upload_file_to_s3(
         # All that an upload needs to know of a frame.
         needed = (settings.site_id_key, settings.instrument_id_key, settings.observation_date_key)
         validated = _read(fileobj, path, settings.model_copy(update={"required_headers": needed}), metadata)
-    steps.refuse_unknown_extension(validated, Checks.of(settings))
+    steps.refuse_unknown_extension(validated, CheckPolicy.of(settings))
     uploaded = steps.upload(
         validated, StreamFile(fileobj, path), services.store, services.metrics, _now(), may_have_run=False
     )
@@ -164,7 +164,7 @@ def ingest_with(
     file = StreamFile(fileobj, path)
     services = open_services(settings)
     with services.metrics.timed("ingester"):
-        validated = steps.validate(file, RecordRules.of(settings), Checks.of(settings), services, metadata)
+        validated = steps.validate(file, RecordRules.of(settings), CheckPolicy.of(settings), services, metadata)
         if isinstance(validated, InArchive):
             raise _already_archived(file.path, validated.validated.md5)
         uploaded = steps.upload(validated, file, services.store, services.metrics, _now(), may_have_run=False)
@@ -182,7 +182,7 @@ def ingest_thumbnail_with(
     file = StreamFile(fileobj, path)
     services = open_services(settings)
     with services.metrics.timed("ingester"):
-        rules, checks = RecordRules.of(settings), Checks.of(settings)
+        rules, checks = RecordRules.of(settings), CheckPolicy.of(settings)
         validated = thumbnails.read_thumbnail(file, rules, checks, services.metrics, thumbnail)
         uploaded = steps.upload(validated, file, services.store, services.metrics, _now(), may_have_run=False)
         return thumbnails.post_thumbnail(uploaded, file, services, _now())
@@ -201,7 +201,7 @@ def _settings(**overrides: Any) -> Settings:
 
 def _read(fileobj: IO[bytes], path: Path | None, settings: Settings, metadata: Mapping[str, Any] | None) -> Validated:
     file = StreamFile(fileobj, path)
-    return steps.read_frame(file, RecordRules.of(settings), Checks.of(settings), Metrics.off(), metadata)
+    return steps.read_frame(file, RecordRules.of(settings), CheckPolicy.of(settings), Metrics.off(), metadata)
 
 
 def _already_archived(frame: str, md5: str) -> AlreadyArchivedError:

@@ -12,9 +12,9 @@ from typing import Any
 
 from lco_ingester.settings import metrics_import_silenced
 
-SEND_PATIENCE = 0.5  # seconds that a synchronous metric may take
+SEND_TIME_LIMIT = 0.5  # seconds that a synchronous metric may take
 SILENCE = 60.0  # seconds for which a server that took longer is not asked again
-CLOSE_PATIENCE = 2.0  # seconds in which the last asynchronous ones may still leave
+CLOSE_TIME_LIMIT = 2.0  # seconds in which the last asynchronous ones may still leave
 _NOT_OPENTSDB = re.compile(r"[^A-Za-z0-9\-_./]")  # OpenTSDB documentation, "Metrics and Tags"
 
 logger = logging.getLogger(__name__)
@@ -43,7 +43,7 @@ class Metrics:
         if self._asynchronous:
             self._put(name, value, clean)
         else:
-            self._put_within_patience(name, value, clean)
+            self._put_within_time_limit(name, value, clean)
 
     @contextmanager
     def timed(self, name: str) -> Iterator[None]:
@@ -58,14 +58,14 @@ class Metrics:
             return
         client = self._wrappers.tsdb_client
         client.close()
-        client.t.join(CLOSE_PATIENCE)
+        client.t.join(CLOSE_TIME_LIMIT)
         client.stop()
 
-    def _put_within_patience(self, name: str, value: float, tags: dict[str, str]) -> None:
+    def _put_within_time_limit(self, name: str, value: float, tags: dict[str, str]) -> None:
         """The client waits 10 s for a silent server; we do not, and leave it alone for a while after."""
         sender = threading.Thread(target=self._put, args=(name, value, tags), daemon=True)
         sender.start()
-        sender.join(SEND_PATIENCE)
+        sender.join(SEND_TIME_LIMIT)
         if sender.is_alive():
             self._silent_until = time.monotonic() + SILENCE
             logger.warning("metrics server is slow: no metrics for %d s", SILENCE)

@@ -1,7 +1,7 @@
 """The four steps of a frame: validate, upload, post, republish. All decisions are here.
 
 Each takes a frozen value and returns the next one; each may be run again at any time. That the archive has the bytes
-already is an outcome and no error: `InArchive`, to be settled by the archived rule (docs/design.md).
+already is an outcome and no error: `InArchive`, to be settled by the duplicate rule (docs/design.md).
 """
 
 import time
@@ -22,9 +22,9 @@ from lco_ingester.exceptions import (
     IngesterError,
     SupersededError,
 )
-from lco_ingester.file.checks import Checks
+from lco_ingester.file.checks import CheckPolicy
 from lco_ingester.file.datafile import DataFile, ExactReader, refuse_unusable_name, split_name
-from lco_ingester.file.header import Header
+from lco_ingester.file.headers.frame_header import Header
 from lco_ingester.file.stream import HashingReader
 from lco_ingester.file.types import file_type, headers_by_hook, headers_of
 from lco_ingester.frame import Archived, Fingerprint, InArchive, Record, Uploaded, Validated
@@ -60,7 +60,7 @@ class Contents:
 def read_frame(
     file: DataFile,
     rules: RecordRules,
-    checks: Checks,
+    checks: CheckPolicy,
     metrics: Metrics,
     metadata: Mapping[str, Any] | None = None,
 ) -> Validated:
@@ -80,7 +80,7 @@ def read_frame(
 def read_contents(
     file: DataFile,
     rules: RecordRules,
-    checks: Checks,
+    checks: CheckPolicy,
     metrics: Metrics,
     metadata: Mapping[str, Any] | None = None,
 ) -> Contents:
@@ -101,7 +101,7 @@ def read_contents(
     return Contents(headers, md5, before)
 
 
-def make_record(contents: Contents, path: str, rules: RecordRules, checks: Checks) -> Validated:
+def make_record(contents: Contents, path: str, rules: RecordRules, checks: CheckPolicy) -> Validated:
     """The second half of `read_frame`, which reads nothing: make the record."""
     basename, extension = split_name(path)
     for header in contents.headers:
@@ -114,7 +114,7 @@ def make_record(contents: Contents, path: str, rules: RecordRules, checks: Check
 def validate(
     file: DataFile,
     rules: RecordRules,
-    checks: Checks,
+    checks: CheckPolicy,
     services: Services,
     metadata: Mapping[str, Any] | None = None,
 ) -> Validated | InArchive:
@@ -129,7 +129,7 @@ def validate(
     return validated
 
 
-def refuse_unknown_extension(validated: Validated, checks: Checks) -> None:
+def refuse_unknown_extension(validated: Validated, checks: CheckPolicy) -> None:
     """Raises ExtensionNotAcceptedError for one that is not in ARCHIVE_EXTENSIONS, exactly as it is written there."""
     if validated.extension not in checks.archive_extensions:
         raise ExtensionNotAcceptedError(
@@ -201,8 +201,8 @@ def post_record(record: Record, ended: datetime, services: Services, now: dateti
     return _completed(record, answer.answer)
 
 
-def settle(found: InArchive, archive: Archive, may_have_run: bool) -> Archived | ArchivedByOther:
-    """InArchive → Archived, by the archived rule: whose are the bytes that the archive has?
+def resolve_duplicate(found: InArchive, archive: Archive, may_have_run: bool) -> Archived | ArchivedByOther:
+    """InArchive → Archived, by the duplicate rule: whose are the bytes that the archive has?
 
     Ours, if the VersionId is the one in our hand, or if this message may have run before: an earlier POST was, or may
     have been, ours, and nobody may have announced it. Else they are someone else's. Raises ArchivedElsewhereError if
@@ -310,7 +310,7 @@ def _changed(path: str) -> FileChangedError:
 
 
 def _read(
-    file: DataFile, extension: str, checks: Checks, metadata: Mapping[str, Any] | None
+    file: DataFile, extension: str, checks: CheckPolicy, metadata: Mapping[str, Any] | None
 ) -> tuple[list[Header], str, int]:
     """Headers, md5 (hex) and size in bytes of a file."""
     with file.opened() as stream:

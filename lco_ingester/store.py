@@ -25,8 +25,8 @@ from lco_ingester.exceptions import (
     StoreRefusedError,
     StoreUnavailableError,
 )
-from lco_ingester.frame import Facts
-from lco_ingester.parts import PartsClient, put_in_parts
+from lco_ingester.frame import StorageFacts
+from lco_ingester.multipart import PartsClient, put_in_parts
 from lco_ingester.record.footprint import is_set
 
 # S3 documentation, "Amazon S3 multipart upload limits".
@@ -48,7 +48,7 @@ _SERVER_CODES = frozenset((
 _CHECKSUM_CODES = frozenset((
     "BadDigest", "XAmzContentSHA256Mismatch", "XAmzContentChecksumMismatch",  # the last is MinIO's
 ))  # fmt: skip
-# Trouble on the way to the store and back. All other errors of botocore itself speak of settings, credentials or the
+# Failures on the way to the store and back. All other errors of botocore itself speak of settings, credentials or the
 # bucket's name.
 _SERVER_ERRORS = (
     boto.HTTPClientError,
@@ -91,7 +91,7 @@ class StoredVersion:
     size: int
 
 
-def describe_object(facts: Facts, name: str, content_type: str | None, age: timedelta) -> StoredObject:
+def describe_object(facts: StorageFacts, name: str, content_type: str | None, age: timedelta) -> StoredObject:
     """Key and headers of the object for a frame called `name` (docs/record.md, "The S3 object").
 
     Raises HeaderValueError if a keyword that the key is made of has no value.
@@ -258,11 +258,11 @@ def _user_agent(application: str | None) -> str:
     return " ".join(words)
 
 
-def _key(facts: Facts, name: str) -> str:
-    for keyword, value in facts.place.items():
+def _key(facts: StorageFacts, name: str) -> str:
+    for keyword, value in facts.key_prefix.items():
         if not is_set(value):
             raise HeaderValueError(frame=name, check=keyword, expected="a value, for the S3 key", found="none")
-    return "/".join([*map(str, facts.place.values()), facts.section, name])
+    return "/".join([*map(str, facts.key_prefix.values()), facts.folder, name])
 
 
 @contextmanager

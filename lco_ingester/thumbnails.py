@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from lco_ingester.exceptions import CompanionError
-from lco_ingester.file.checks import Checks
+from lco_ingester.file.checks import CheckPolicy
 from lco_ingester.file.datafile import DataFile, split_name
 from lco_ingester.file.types import file_type
 from lco_ingester.frame import Record, Uploaded, Validated
@@ -33,7 +33,7 @@ class Thumbnail:
 
 
 def read_thumbnail(
-    file: DataFile, rules: RecordRules, checks: Checks, metrics: Metrics, thumbnail: Thumbnail
+    file: DataFile, rules: RecordRules, checks: CheckPolicy, metrics: Metrics, thumbnail: Thumbnail
 ) -> Validated:
     """Read a picture once and make its record. Raises CompanionError, and what `read_frame` does."""
     basename, extension = split_name(file.path)

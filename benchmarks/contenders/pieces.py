@@ -15,7 +15,7 @@ PIECES = {
     "checksum": ["lco_ingester.file.checksum:OnesComplementSum.add"],
     "reading and sizes": ["lco_ingester.file.validation:_Walk.headers"],
     "characters": ["lco_ingester.file.validation:_Walk._refuse_illegal"],
-    "plain cards": ["lco_ingester.file.astropy_view:split_header"],
+    "plain cards": ["lco_ingester.file.headers.parse:split_header"],
     "shape of the HDUs": ["lco_ingester.file.validation:as_astropy_reads"],
     "record": ["lco_ingester.steps:build_record"],
     "footprint (WCS)": ["lco_ingester.record.cleanup:footprint"],

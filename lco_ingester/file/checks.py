@@ -14,7 +14,7 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Checks:
+class CheckPolicy:
     """What is asked of a file and how deeply it is checked; the fields are explained in `Settings`."""
 
     archive_extensions: tuple[str, ...]
@@ -28,23 +28,23 @@ class Checks:
     @classmethod
     def of(cls, settings: Settings) -> Self:
         """The checks that the settings ask for."""
-        return cls(**{field.name: getattr(settings, field.name) for field in fields(Checks)})
+        return cls(**{field.name: getattr(settings, field.name) for field in fields(CheckPolicy)})
 
-    def wanted(self, name: CheckName) -> bool:
+    def is_enabled(self, name: CheckName) -> bool:
         """Whether a check is to be made at all."""
         return self.validation == "strict" or name not in STRICT_ONLY
 
-    def failed(self, name: CheckName, error: IngesterError) -> None:
+    def fail(self, name: CheckName, error: IngesterError) -> None:
         """Raise the error of a check, or log it if that is all that is wanted."""
-        if not self.wanted(name):
+        if not self.is_enabled(name):
             return
         if name not in self.validation_warn_only:
             raise error
-        self.forgiven(name, error)
+        self.warn(name, error)
 
-    def forgiven(self, name: CheckName, error: IngesterError) -> None:
+    def warn(self, name: CheckName, error: IngesterError) -> None:
         """What becomes of a failure that is only a warning."""
         logger.warning("check %s, only a warning: %s", name, error)
 
-    def made(self, name: CheckName, where: str) -> None:
+    def ran(self, name: CheckName, where: str) -> None:
         """Told of each check that is made, and of which file or member; for who wants to know (`inspection`)."""

@@ -19,8 +19,8 @@ from lco_ingester.exceptions import (
     TrailingBytesError,
     TruncatedFrameError,
 )
-from lco_ingester.file.checks import Checks
-from lco_ingester.file.header import FrameHeader
+from lco_ingester.file.checks import CheckPolicy
+from lco_ingester.file.headers.frame_header import FrameHeader
 from lco_ingester.file.stream import (
     CHUNK,
     GZIP_MAGIC,
@@ -44,7 +44,7 @@ _EXTENDED = (tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE)
 _OF_THE_NEXT = _LONG_NAME + _EXTENDED
 
 
-def read_package(contents: Contents, path: str, checks: Checks) -> list[FrameHeader]:
+def read_package(contents: Contents, path: str, checks: CheckPolicy) -> list[FrameHeader]:
     """The headers of the first regular member whose whole name contains one of FRAME_MARKS.
 
     `contents` is the tar, unpacked; it is read to its end, so that one that is still being written is not taken for
@@ -56,14 +56,14 @@ def read_package(contents: Contents, path: str, checks: Checks) -> list[FrameHea
     for name, member in _members(contents, path, checks):
         if headers is None and any(mark in name for mark in FRAME_MARKS):
             headers = _headers_of(member, name, path, checks, contents)
-        elif name.endswith(FITS_EXTENSIONS) and checks.wanted("members"):
-            checks.made("members", f"{path}:{name}")
+        elif name.endswith(FITS_EXTENSIONS) and checks.is_enabled("members"):
+            checks.ran("members", f"{path}:{name}")
             try:
                 _headers_of(member, name, path, checks, contents)
             except IngesterError as error:
                 if _is_of_the_package(error, member):
                     raise
-                checks.failed("members", error)
+                checks.fail("members", error)
     if headers is None:
         raise PackageMemberMissingError(
             frame=path, expected="a member named *" + ", *".join(FRAME_MARKS), found="none in the package"
@@ -102,7 +102,7 @@ class _Member:
             pass
 
 
-def _headers_of(member: _Member, name: str, path: str, checks: Checks, package: Contents) -> list[FrameHeader]:
+def _headers_of(member: _Member, name: str, path: str, checks: CheckPolicy, package: Contents) -> list[FrameHeader]:
     """The headers of a member, which may be gzipped itself."""
     inside = f"{path}:{name}"
     try:
@@ -123,7 +123,7 @@ def _is_of_the_package(error: IngesterError, member: _Member) -> bool:
     return error is member.fault or isinstance(error, ExpandsTooFarError)
 
 
-def _members(contents: Contents, path: str, checks: Checks) -> Iterator[tuple[str, _Member]]:
+def _members(contents: Contents, path: str, checks: CheckPolicy) -> Iterator[tuple[str, _Member]]:
     """Name and bytes of each regular member; the package is then read to its end.
 
     What was not read of a member when the next one is asked for is skipped.
@@ -146,7 +146,7 @@ def _members(contents: Contents, path: str, checks: Checks) -> Iterator[tuple[st
         _read_exactly(contents, -size % _BLOCK, path)
     if drain(contents):
         error = TrailingBytesError(frame=path, expected="zeros after the end of the package", found="other bytes")
-        checks.failed("trailing", error)
+        checks.fail("trailing", error)
 
 
 def _next_header(contents: Contents, path: str, first: bool) -> tarfile.TarInfo | None:

@@ -15,7 +15,7 @@ from lco_ingester.exceptions import (
     GzipDamagedError,
     TruncatedFrameError,
 )
-from lco_ingester.file.checks import Checks
+from lco_ingester.file.checks import CheckPolicy
 
 CHUNK = 512 * 1024  # bytes read at a time: memory stays flat, and the sums find in the cache what the md5 has read
 _BUFFER = 32 * 1024  # bytes: less than a chunk, which is then read past the buffer
@@ -103,7 +103,7 @@ class Budget:
     `packed` is the file: its `size` says how much was read of it.
     """
 
-    def __init__(self, packed: CountingReader, checks: Checks, path: str) -> None:
+    def __init__(self, packed: CountingReader, checks: CheckPolicy, path: str) -> None:
         self._packed = packed
         self._checks = checks
         self._path = path
@@ -148,7 +148,9 @@ class Contents(io.BufferedReader):
 
 
 @contextmanager
-def unpacked(packed: CountingReader, checks: Checks, path: str, budget: Budget | None = None) -> Iterator[Contents]:
+def unpacked(
+    packed: CountingReader, checks: CheckPolicy, path: str, budget: Budget | None = None
+) -> Iterator[Contents]:
     """The stream, or what gzip packed into it; `budget` is that of the package that it is in, if it is in one.
 
     Raises TruncatedFrameError for a gzip stream that ends too soon, GzipDamagedError for a damaged one.

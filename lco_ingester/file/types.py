@@ -14,9 +14,9 @@ from typing import Any, BinaryIO
 from astropy.io import fits
 
 from lco_ingester.exceptions import CompanionError, EmptyFileError, HookError, IngesterError
-from lco_ingester.file.checks import Checks
+from lco_ingester.file.checks import CheckPolicy
 from lco_ingester.file.datafile import Lent
-from lco_ingester.file.header import FrameHeader, Header
+from lco_ingester.file.headers.frame_header import FrameHeader, Header
 from lco_ingester.file.package import read_package
 from lco_ingester.file.stream import Contents, CountingReader, unpacked
 from lco_ingester.file.validation import read_headers as read_fits
@@ -44,7 +44,7 @@ class OurType:
     """One that we know ourselves: its headers are read on the way of the one reading that also takes the md5."""
 
     content_type: str | None
-    read_headers: Callable[[Contents, str, Checks], list[FrameHeader]] | None
+    read_headers: Callable[[Contents, str, CheckPolicy], list[FrameHeader]] | None
     begins: bytes = b""
 
 
@@ -73,7 +73,7 @@ def file_type(extension: str, path: str = "") -> FileType | OurType:
 
 
 def headers_of(
-    packed: CountingReader, extension: str, path: str, checks: Checks, metadata: Mapping[str, Any] | None = None
+    packed: CountingReader, extension: str, path: str, checks: CheckPolicy, metadata: Mapping[str, Any] | None = None
 ) -> list[Header] | None:
     """The headers of a file of ours, or the metadata that stand in for them; None for a site's: `headers_by_hook`.
 

@@ -13,12 +13,12 @@ from lco_ingester.exceptions import (
     TrailingBytesError,
     TruncatedFrameError,
 )
-from lco_ingester.file.astropy_view import as_astropy_reads
-from lco_ingester.file.checks import Checks
+from lco_ingester.file.checks import CheckPolicy
 from lco_ingester.file.checksum import LARGEST, OnesComplementSum
-from lco_ingester.file.header import FrameHeader
+from lco_ingester.file.headers.frame_header import FrameHeader
+from lco_ingester.file.headers.parse import as_astropy_reads
+from lco_ingester.file.headers.raw_header import BLOCK, CARD, LEGAL, RawHeader
 from lco_ingester.file.stream import CHUNK, Readable, drain
-from lco_ingester.file.structure import BLOCK, CARD, LEGAL, RawHeader
 
 LONGEST_HEADERS = 16 * 1024 * 1024  # bytes of all headers of a file together
 _FIRST_CARD = b"SIMPLE  ="
@@ -30,7 +30,7 @@ _KINDS = {
 }  # fmt: skip
 
 
-def read_headers(contents: Readable, path: str, checks: Checks) -> list[FrameHeader]:
+def read_headers(contents: Readable, path: str, checks: CheckPolicy) -> list[FrameHeader]:
     """The header of every HDU, in order; a tile-compressed image as the image it holds.
 
     `contents` is read from where it stands to its end. Raises an error for what `checks` does not forgive:
@@ -40,14 +40,14 @@ def read_headers(contents: Readable, path: str, checks: Checks) -> list[FrameHea
     headers = _Walk(contents, path, checks).headers()
     if path.endswith(".fz") and len(headers) == 1 and headers[0].data_size() == 0:
         found = "an empty first HDU and nothing else"
-        checks.failed("size", TruncatedFrameError(frame=path, expected="an extension, as .fz says", found=found))
+        checks.fail("size", TruncatedFrameError(frame=path, expected="an extension, as .fz says", found=found))
     return as_astropy_reads(headers, path)
 
 
 class _Walk:
     """One reading of a FITS file from HDU to HDU."""
 
-    def __init__(self, contents: Readable, path: str, checks: Checks) -> None:
+    def __init__(self, contents: Readable, path: str, checks: CheckPolicy) -> None:
         self._contents = contents
         self._path = path
         self._checks = checks
@@ -59,9 +59,9 @@ class _Walk:
         headers: list[RawHeader] = []
         while raw := self._header(headers):
             headers.append(RawHeader(self._path, len(headers), self._position - len(raw), raw))
-            self._checks.made("characters", self._path)
+            self._checks.ran("characters", self._path)
             self._data(headers[-1])
-        self._checks.made("trailing", self._path)
+        self._checks.ran("trailing", self._path)
         return headers
 
     def _header(self, before: list[RawHeader]) -> bytes:
@@ -82,7 +82,7 @@ class _Walk:
         written = block.rstrip(b"\0")
         if written and _NEXT_HEADER.startswith(written):
             found = "the file's end in its header" if written == block else "zeros in its header"
-            self._checks.failed("size", self._truncated(f"a whole HDU {len(before)}", found))
+            self._checks.fail("size", self._truncated(f"a whole HDU {len(before)}", found))
         elif block:
             zeros = drain(self._contents) == 0 and not written  # the file must be read to its end
             self._report_trailing(self._position - len(block), zeros, before)
@@ -93,10 +93,10 @@ class _Walk:
         number, promised = len(before), before[0].text("NEXTEND") or ""
         if zeros and promised.isdecimal() and int(promised) >= number:
             found = f"zeros after {number}: space reserved and not written yet"
-            self._checks.failed("size", self._truncated(f"{promised} HDUs after the first, as NEXTEND says", found))
+            self._checks.fail("size", self._truncated(f"{promised} HDUs after the first, as NEXTEND says", found))
         found = "zeros: space reserved for more to be written?" if zeros else "bytes"
         expected = f"its end after {number} HDUs and {end} bytes"
-        self._checks.failed("trailing", TrailingBytesError(frame=self._path, expected=expected, found=found))
+        self._checks.fail("trailing", TrailingBytesError(frame=self._path, expected=expected, found=found))
 
     def _is_last_block(self, block: bytes, number: int, count: int) -> bool:
         written = block.rstrip(b"\0")
@@ -120,7 +120,7 @@ class _Walk:
         error = self._truncated(f"the header of HDU {number}", where)
         if not ended:
             raise error
-        self._checks.failed("characters", error)
+        self._checks.fail("characters", error)
 
     def _refuse_illegal(self, block: bytes, number: int, count: int) -> None:
         illegal = block.translate(None, LEGAL)
@@ -134,7 +134,7 @@ class _Walk:
             expected="ASCII text without control characters",
             found=f"byte 0x{illegal[0]:02x} in {where}",
         )
-        self._checks.failed("characters", error)
+        self._checks.fail("characters", error)
 
     def _refuse_what_is_no_fits(self, start: bytes) -> None:
         if not start:
@@ -150,14 +150,16 @@ class _Walk:
     def _data(self, header: RawHeader) -> None:
         size = header.data_size()
         span = -(-size // BLOCK) * BLOCK
-        guarded = any(header.text(keyword) for keyword in ("CHECKSUM", "DATASUM")) and self._checks.wanted("checksum")
+        guarded = any(header.text(keyword) for keyword in ("CHECKSUM", "DATASUM")) and self._checks.is_enabled(
+            "checksum"
+        )
         total = OnesComplementSum() if guarded else None
         got = self._skip(span, total)
-        self._checks.made("size", self._path)
-        self._checks.made("padding", self._path)
+        self._checks.ran("size", self._path)
+        self._checks.ran("padding", self._path)
         if got < span:
             error = self._truncated(f"{header.end + span} bytes by HDU {header.number}", str(self._position))
-            self._checks.failed("padding" if got >= size else "size", error)
+            self._checks.fail("padding" if got >= size else "size", error)
             return
         if total is not None:
             verify_sums(header, total, self._checks)
@@ -179,16 +181,16 @@ class _Walk:
         return TruncatedFrameError(frame=self._path, expected=expected, found=found)
 
 
-def verify_sums(header: RawHeader, data: OnesComplementSum, checks: Checks) -> None:
+def verify_sums(header: RawHeader, data: OnesComplementSum, checks: CheckPolicy) -> None:
     """Compare DATASUM with the sum of the data, and CHECKSUM with that of the HDU.
 
     A keyword that is missing or empty promises nothing (FITS standard 4.0, section 4.4.2.7).
     """
     promised = header.text("DATASUM")
     if promised:
-        checks.made("datasum", header.path)
+        checks.ran("datasum", header.path)
     if promised and not (promised.isdecimal() and int(promised) % LARGEST == data.value):
-        checks.failed(
+        checks.fail(
             "datasum",
             ChecksumError(
                 frame=header.path, check=f"DATASUM of HDU {header.number}", expected=promised, found=str(data.value)
@@ -196,10 +198,10 @@ def verify_sums(header: RawHeader, data: OnesComplementSum, checks: Checks) -> N
         )
     if not header.text("CHECKSUM"):
         return
-    checks.made("checksum", header.path)
+    checks.ran("checksum", header.path)
     data.add(header.raw)
     if data.value != 0:
-        checks.failed(
+        checks.fail(
             "checksum",
             ChecksumError(
                 frame=header.path,

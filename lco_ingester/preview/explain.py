@@ -1,7 +1,7 @@
-"""What would become of a file and why, for a person to read: by the real road, but for its neighbours.
+"""What would become of a file and why, for a person to read. Nothing is sent.
 
-Everything is found out by the functions that the service itself uses: the file is read by `steps`, its header is mended
-by the very mends of the record's format, one after the other, and what each has changed is told with its reason.
+The functions are those of the service itself: `steps` reads the file, and the cleanup rules of the record's format
+change its header one after the other. Each change is shown with its reason.
 """
 
 import math
@@ -16,14 +16,14 @@ from astropy.io import fits
 from lco_ingester import steps
 from lco_ingester.exceptions import IngesterError
 from lco_ingester.file.datafile import DataFile, split_name
-from lco_ingester.file.header import Header, json_value
+from lco_ingester.file.headers.frame_header import Header, json_value
 from lco_ingester.file.types import file_type
 from lco_ingester.frame import Record, Validated
 from lco_ingester.metrics import Metrics
 from lco_ingester.preview import text
-from lco_ingester.preview.inspection import HeardChecks
-from lco_ingester.record.build import MENDS, cards_of, header_of, lacking
-from lco_ingester.record.cleanup import FrameName, Mend, with_pointing
+from lco_ingester.preview.inspection import RecordingChecks
+from lco_ingester.record.build import RULES, cards_of, header_of, lacking
+from lco_ingester.record.cleanup import CleanupRule, FrameName, with_pointing
 from lco_ingester.record.footprint import outline
 from lco_ingester.record.rules import RecordRules
 from lco_ingester.settings import CheckName, Settings
@@ -37,13 +37,13 @@ def explain(
 
     Raises, at its end, the error that the service would end with.
     """
-    rules, checks = RecordRules.of(settings), HeardChecks.of(settings)
+    rules, checks = RecordRules.of(settings), RecordingChecks.of(settings)
     contents, failure = None, None
     try:
         contents = steps.read_contents(file, rules, checks, Metrics.off(), metadata)
     except IngesterError as error:
         failure = error
-        forgiving = HeardChecks.of(settings.model_copy(update={"validation_warn_only": get_args(CheckName)}))
+        forgiving = RecordingChecks.of(settings.model_copy(update={"validation_warn_only": get_args(CheckName)}))
         with suppress(IngesterError):
             contents = steps.read_contents(file, rules, forgiving, Metrics.off(), metadata)
         checks = replace(forgiving, validation_warn_only=checks.validation_warn_only)
@@ -51,7 +51,7 @@ def explain(
     yield from text.of_checks(checks, contents is not None)
     try:
         if contents is not None:
-            yield from text.of_forgiveness(failure)
+            yield from text.of_assumption(failure)
             yield from _of_record(contents, file, settings, rules, checks, now)
     except IngesterError as error:
         failure = failure or error
@@ -62,7 +62,7 @@ def explain(
 
 
 def _of_record(
-    contents: Contents, file: DataFile, settings: Settings, rules: RecordRules, checks: HeardChecks, now: datetime
+    contents: Contents, file: DataFile, settings: Settings, rules: RecordRules, checks: RecordingChecks, now: datetime
 ) -> Iterator[str]:
     keyword = rules.keys.observation_date
     dates = [_written(header, keyword) for header in contents.headers]  # `steps` writes some forms of it anew
@@ -87,19 +87,19 @@ def _of_rules(header: Header, date: Any, file: DataFile, rules: RecordRules) -> 
     name = FrameName(*split_name(file.path), file.path)
     with suppress(IngesterError):
         full = dict(cards_of(header, (), file.path))
-        mended: Record = dict(cards_of(header, rules.header_blacklist, file.path))
+        cleaned: Record = dict(cards_of(header, rules.header_blacklist, file.path))
         written = {key: date if key == rules.keys.observation_date else value for key, value in full.items()}
-        yield from text.of_blacklist([keyword for keyword in full if keyword not in mended])
-        yield from text.of_mend("numbers", "JSON has neither NaN nor infinity", {**full, **_odd(header, full)}, full)
-        yield from text.of_mend("date", "the archive reads it in this form", written, full)
-        for mend in MENDS[rules.archive_record_format]:
-            before = dict(mended)
-            why = mend(mended, name, rules)
-            yield from text.of_mend(_name(mend), why, before, mended)
+        yield from text.of_blacklist([keyword for keyword in full if keyword not in cleaned])
+        yield from text.of_rule("numbers", "JSON has neither NaN nor infinity", {**full, **_odd(header, full)}, full)
+        yield from text.of_rule("date", "the archive reads it in this form", written, full)
+        for mend in RULES[rules.archive_record_format]:
+            before = dict(cleaned)
+            why = mend(cleaned, name, rules)
+            yield from text.of_rule(_name(mend), why, before, cleaned)
 
 
 def _of_what_is_sent(
-    validated: Validated, settings: Settings, rules: RecordRules, checks: HeardChecks, now: datetime
+    validated: Validated, settings: Settings, rules: RecordRules, checks: RecordingChecks, now: datetime
 ) -> Iterator[str]:
     header = header_of(validated.record)
     yield from text.of_public_date(header.get(rules.keys.public_date), now)
@@ -109,7 +109,7 @@ def _of_what_is_sent(
     yield from text.of_object(steps.stored_object(validated, now), validated, settings.bucket, now)
 
 
-def _name(mend: Mend) -> str:
+def _name(mend: CleanupRule) -> str:
     return str(getattr(mend, "__name__", mend)).strip("_").replace("_", " ")
 
 

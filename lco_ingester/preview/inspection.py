@@ -8,7 +8,7 @@ from typing import Any
 
 from lco_ingester import steps
 from lco_ingester.exceptions import IngesterError
-from lco_ingester.file.checks import Checks
+from lco_ingester.file.checks import CheckPolicy
 from lco_ingester.file.datafile import DataFile
 from lco_ingester.metrics import Metrics
 from lco_ingester.record.rules import RecordRules
@@ -18,20 +18,20 @@ Failure = tuple[CheckName, IngesterError]
 
 
 @dataclass(frozen=True, slots=True)
-class HeardChecks(Checks):
-    """Checks that remember what they are told: `made` counts each by its name, `places` are the files and members.
+class RecordingChecks(CheckPolicy):
+    """A check policy that records what it is told: `ran` counts each by its name, `places` are the files and members.
 
     `forgave` is what was only a warning.
     """
 
-    forgave: list[Failure] = field(default_factory=list)
+    warned: list[Failure] = field(default_factory=list)
     counts: Counter[CheckName] = field(default_factory=Counter)
     places: list[str] = field(default_factory=list)
 
-    def forgiven(self, name: CheckName, error: IngesterError) -> None:
-        self.forgave.append((name, error))
+    def warn(self, name: CheckName, error: IngesterError) -> None:
+        self.warned.append((name, error))
 
-    def made(self, name: CheckName, where: str) -> None:
+    def ran(self, name: CheckName, where: str) -> None:
         self.counts[name] += 1
         if where not in self.places[-1:]:
             self.places.append(where)
@@ -53,17 +53,17 @@ def validate_file(
 
     `now` is in UTC without a time zone.
     """
-    checks = HeardChecks.of(settings)
+    checks = RecordingChecks.of(settings)
     report, fault = None, None
     try:
         report = _report(file, settings, checks, now, metadata)
     except IngesterError as error:
         fault = error
-    return Verdict(report, fault, [f"{error} (check {name}, only a warning)" for name, error in checks.forgave])
+    return Verdict(report, fault, [f"{error} (check {name}, only a warning)" for name, error in checks.warned])
 
 
 def _report(
-    file: DataFile, settings: Settings, checks: HeardChecks, now: datetime, metadata: Mapping[str, Any] | None
+    file: DataFile, settings: Settings, checks: RecordingChecks, now: datetime, metadata: Mapping[str, Any] | None
 ) -> dict[str, Any]:
     validated = steps.read_frame(file, RecordRules.of(settings), checks, Metrics.off(), metadata)
     steps.refuse_unknown_extension(validated, checks)
@@ -76,7 +76,7 @@ def _report(
         "s3_key": target.key,
         "content_type": target.content_type,
         "storage_class": target.storage_class,
-        "warnings": [name for name, _ in checks.forgave],
+        "warnings": [name for name, _ in checks.warned],
         "record_format": settings.archive_record_format,
         "record": validated.record,
     }

@@ -5,12 +5,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, get_args
 
-from lco_ingester.exceptions import IngesterError, TroubleKind
+from lco_ingester.exceptions import FailureKind, IngesterError
 from lco_ingester.file.datafile import DataFile, split_name
 from lco_ingester.file.package import FRAME_MARKS, read_package
 from lco_ingester.file.types import FileType, OurType
 from lco_ingester.frame import Record, Validated
-from lco_ingester.preview.inspection import HeardChecks
+from lco_ingester.preview.inspection import RecordingChecks
 from lco_ingester.preview.sketch import sketch
 from lco_ingester.record.cleanup import STANDS
 from lco_ingester.record.dates import parse_date
@@ -23,12 +23,14 @@ from lco_ingester.store import OLD, StoredObject
 _ABSENT = "(absent)"
 _LONGEST_VALUE = 80  # characters
 _FORMATS = {
-    "lco": "flat (ARCHIVE_RECORD_FORMAT=lco): the mended header itself",
-    "ocs": "nested (ARCHIVE_RECORD_FORMAT=ocs): the mended header under `headers`, what the archive reads of it beside",
+    "lco": "flat (ARCHIVE_RECORD_FORMAT=lco): the cleaned header itself",
+    "ocs": "nested (ARCHIVE_RECORD_FORMAT=ocs): the cleaned header under `headers`, and the archive's own fields",
 }
 
 
-def of_file(file: DataFile, kind: FileType | OurType, contents: Contents | None, checks: HeardChecks) -> Iterator[str]:
+def of_file(
+    file: DataFile, kind: FileType | OurType, contents: Contents | None, checks: RecordingChecks
+) -> Iterator[str]:
     """Name, size, md5 and kind."""
     basename, extension = split_name(file.path)
     yield file.path if file.path.isprintable() else ascii(file.path)[1:-1]
@@ -51,12 +53,12 @@ def _kind(kind: FileType | OurType) -> str:
     return "a package" if kind.read_headers is read_package else "FITS, unpacked if gzipped"
 
 
-def of_checks(checks: HeardChecks, was_read: bool) -> Iterator[str]:
+def of_checks(checks: RecordingChecks, was_read: bool) -> Iterator[str]:
     """Every check and its result; `was_read`: to the file's end."""
     yield ""
     yield f"Checks (VALIDATION={checks.validation})"
     for name in get_args(CheckName):
-        errors = [error for each, error in checks.forgave if each == name]
+        errors = [error for each, error in checks.warned if each == name]
         if not errors:
             yield f"  {name:<10} {_without_error(checks, name, was_read)}"
         for error in errors:
@@ -64,16 +66,16 @@ def of_checks(checks: HeardChecks, was_read: bool) -> Iterator[str]:
             yield f"  {name:<10} {result}: {error}"
 
 
-def _without_error(checks: HeardChecks, name: CheckName, was_read: bool) -> str:
-    if not checks.wanted(name):
+def _without_error(checks: RecordingChecks, name: CheckName, was_read: bool) -> str:
+    if not checks.is_enabled(name):
         return f"not asked, for VALIDATION={checks.validation}"
     if checks.counts[name]:
         return f"passed, {checks.counts[name]} times" if checks.counts[name] > 1 else "passed"
-    is_short = any(each == "size" for each, _ in checks.forgave)
+    is_short = any(each == "size" for each, _ in checks.warned)
     return "nothing of the kind in this file" if was_read and not is_short else "not reached"
 
 
-def of_forgiveness(failure: IngesterError | None) -> Iterator[str]:
+def of_assumption(failure: IngesterError | None) -> Iterator[str]:
     """That what follows is not what would happen."""
     if failure is not None:
         yield ""
@@ -104,7 +106,7 @@ def of_blacklist(keywords: Sequence[str]) -> Iterator[str]:
         yield f"  blacklist: left out by HEADER_BLACKLIST: {', '.join(keywords)}"
 
 
-def of_mend(name: str, why: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[str]:
+def of_rule(name: str, why: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[str]:
     """What a mend has changed, from what to what; nothing, if it changed nothing and has nothing to say of it."""
     changed = [keyword for keyword in {**before, **after} if _value(before, keyword) != _value(after, keyword)]
     if not changed and why != STANDS:
@@ -155,7 +157,7 @@ def of_object(target: StoredObject, validated: Validated, bucket: str, now: date
     yield "S3 object"
     yield f"  bucket              {bucket}"
     yield f"  key                 {target.key}"
-    yield f"                      from {', '.join(validated.facts.place)}, then {validated.facts.section}"
+    yield f"                      from {', '.join(validated.facts.key_prefix)}, then {validated.facts.folder}"
     yield f"  content type        {target.content_type or 'none, for this extension has none'}"
     yield f"  content disposition {target.content_disposition}"
     yield f"  storage class       {target.storage_class}: observed {days} days ago, the limit is {OLD.days}"
@@ -172,9 +174,9 @@ def of_neighbours(settings: Settings) -> Iterator[str]:
 def of_failure(error: IngesterError) -> Iterator[str]:
     """What the service would do about it."""
     then = {
-        TroubleKind.FILE_NOT_READY: "tried again, as the file may still be being written, and then be a dead letter",
-        TroubleKind.FRAME: "a dead letter at once",
+        FailureKind.FILE_NOT_READY: "tried again, as the file may still be being written, and then be a dead letter",
+        FailureKind.FRAME: "a dead letter at once",
     }
     yield ""
-    yield f"It would not be archived, {error.reason}. In the service it is {then.get(error.trouble, 'kept')}."
+    yield f"It would not be archived, {error.reason}. In the service it is {then.get(error.failure_kind, 'kept')}."
     yield "Nothing was sent."

@@ -8,15 +8,15 @@ from typing import Any
 from astropy.io import fits
 
 from lco_ingester.exceptions import HeaderMissingError, HeaderValueError
-from lco_ingester.file.header import FrameHeader, Header, cards, json_value
-from lco_ingester.frame import Facts, Record
+from lco_ingester.file.headers.frame_header import FrameHeader, Header, cards, json_value
+from lco_ingester.frame import Record, StorageFacts
 from lco_ingester.record import lco, ocs
 from lco_ingester.record.cleanup import Cards, FrameName, observation_date
 from lco_ingester.record.dates import parse_date
 from lco_ingester.record.rules import Keywords, RecordRules
 
 FORMATS = {"lco": lco.lco_record, "ocs": ocs.ocs_record}
-MENDS = {"lco": lco.MENDS, "ocs": ocs.MENDS}
+RULES = {"lco": lco.RULES, "ocs": ocs.RULES}
 # What of a nested record an announcement has beside its header.
 _ANNOUNCED = ("basename", "area", "version_set", "frameid", "filename", "url")
 
@@ -67,7 +67,7 @@ def announcement(record: Record) -> Record:
     return record if header is record else {**header, **{each: record.get(each) for each in _ANNOUNCED}}
 
 
-def facts_of(record: Record, keys: Keywords, path: str = "", section: str = "") -> Facts:
+def facts_of(record: Record, keys: Keywords, path: str = "", section: str = "") -> StorageFacts:
     """What the steps after the first need to know of a record; a `section` that is given goes before its own.
 
     Raises HeaderValueError if it has no date.
@@ -75,9 +75,9 @@ def facts_of(record: Record, keys: Keywords, path: str = "", section: str = "") 
     header = header_of(record)
     section = section or _section(header, str(record.get("basename", "")), keys)
     place = (keys.site_id, keys.instrument_id, keys.observation_day)[: 2 if section == "bpm" else 3]
-    return Facts(
-        place={keyword: header.get(keyword) for keyword in place},
-        section=section,
+    return StorageFacts(
+        key_prefix={keyword: header.get(keyword) for keyword in place},
+        folder=section,
         observed=observation_date(header, keys, path).isoformat(),
         ended=end_of_exposure(header, keys).isoformat(),
     )

@@ -1,4 +1,4 @@
-"""What is mended in every header, whatever the archive's records look like; pure (docs/record.md, "Clean-up").
+"""What is cleaned in every header, whatever the archive's records look like; pure (docs/record.md, "Clean-up").
 
 A record's format is a row of *mends*, each of which changes the header that is being made, in place, and returns why,
 in words for people; '' if there was nothing to do.
@@ -38,10 +38,10 @@ class FrameName:
         return CATALOGUE_MARK in self.basename
 
 
-Mend = Callable[[Record, FrameName, RecordRules], str]
+CleanupRule = Callable[[Record, FrameName, RecordRules], str]
 
 
-def mended(cards: Cards, mends: Iterable[Mend], name: FrameName, rules: RecordRules) -> Record:
+def cleaned(cards: Cards, mends: Iterable[CleanupRule], name: FrameName, rules: RecordRules) -> Record:
     """The header after all mends. Raises HeaderValueError."""
     header: Record = dict(cards)
     for mend in mends:
@@ -122,7 +122,7 @@ def public_date(header: Record, name: FrameName, rules: RecordRules) -> str:
     return f"{after.days} days after {keys.observation_date} (DAYS_UNTIL_PUBLIC), for nothing says otherwise"
 
 
-COMPLETE: tuple[Mend, ...] = (reduction_level, catalogue, observation_day, public_date)
+COMPLETE: tuple[CleanupRule, ...] = (reduction_level, catalogue, observation_day, public_date)
 """What the header lacks and its file's name or date tell."""
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from astropy.io import fits
 
-from lco_ingester.file.header import FrameHeader
+from lco_ingester.file.headers.frame_header import FrameHeader
 
 _MJD_ZERO = datetime(1858, 11, 17)  # noqa: DTZ001  # dates in headers are in UTC and do not say so
 _SIGNED_YEAR = re.compile(r"\+0(?=\d{4}-)")

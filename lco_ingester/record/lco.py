@@ -4,12 +4,12 @@ from lco_ingester.frame import Record
 from lco_ingester.record.cleanup import (
     COMPLETE,
     Cards,
+    CleanupRule,
     FrameName,
-    Mend,
     area_of,
+    cleaned,
     date_of,
     empty_nulls,
-    mended,
     none_as_integer,
     number_or_null,
     related_frame,
@@ -42,7 +42,7 @@ def lco_record(cards: Cards, name: FrameName, rules: RecordRules) -> Record:
 
     Where the site has another keyword, the archive's own is there too, with the same value. Raises HeaderValueError.
     """
-    header = mended(cards, MENDS, name, rules)
+    header = cleaned(cards, RULES, name, rules)
     return {**header, "basename": name.basename, "area": area_of(header, rules.keys, name.path)}
 
 
@@ -101,7 +101,7 @@ def _exposure(header: Record, _: FrameName, __: RecordRules) -> str:
     return "the archive holds six decimals"
 
 
-MENDS: tuple[Mend, ...] = (
+RULES: tuple[CleanupRule, ...] = (
     _nulls, _none_as_integer, *COMPLETE, _readable_public_date, _related_frames, _as_the_archive_reads, _optional_texts,
     _empty_numbers, _exposure,
 )  # fmt: skip

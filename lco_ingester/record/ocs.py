@@ -8,12 +8,12 @@ from lco_ingester.frame import Record
 from lco_ingester.record.cleanup import (
     COMPLETE,
     Cards,
+    CleanupRule,
     FrameName,
-    Mend,
     area_of,
+    cleaned,
     date_of,
     empty_nulls,
-    mended,
     none_as_integer,
     number_or_null,
     related_frame,
@@ -51,7 +51,7 @@ def ocs_record(cards: Cards, name: FrameName, rules: RecordRules) -> Record:
 
     Raises HeaderValueError.
     """
-    header = mended(cards, MENDS, name, rules)
+    header = cleaned(cards, RULES, name, rules)
     related = rules.related_frame_keys or RELATED_FRAMES
     return {
         "basename": name.basename,
@@ -112,7 +112,7 @@ def _related_frames(header: Record, _: FrameName, rules: RecordRules) -> str:
     return "related frames lose their extension"
 
 
-MENDS: tuple[Mend, ...] = (_nulls, _none_as_integer, _find_type, *COMPLETE, _related_frames)
+RULES: tuple[CleanupRule, ...] = (_nulls, _none_as_integer, _find_type, *COMPLETE, _related_frames)
 
 
 def _fields(header: Record, keys: Keywords, path: str) -> Record:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import pytest
 
 from lco_ingester.cli import main
-from tests.library.synthetic import ROOT
+from tests.support.synthetic import ROOT
 
 
 class Ended(NamedTuple):

@@ -8,9 +8,9 @@ import pytest
 
 from lco_ingester.cli import _parser
 from tests.cli.conftest import Command, Ended
-from tests.library.scripted import Answer, closed_port, scripted
-from tests.library.synthetic import ABSENT, CARDS, image, new_basename, write_frame
+from tests.support.scripted import Answer, closed_port, scripted
 from tests.support.servers import ArchiveServer
+from tests.support.synthetic import ABSENT, CARDS, image, new_basename, write_frame
 
 pytestmark = pytest.mark.usefixtures("neighbours")
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from tests.cli.conftest import Command
-from tests.library.synthetic import ABSENT, CARDS, ROOT, compressed, image, package
+from tests.support.synthetic import ABSENT, CARDS, ROOT, compressed, image, package
 
 NAME = "coj1m011-fa12-20200102-0001-e00"
 WCS = {

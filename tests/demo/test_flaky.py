@@ -12,9 +12,9 @@ import pytest
 import requests
 from botocore.exceptions import ClientError, ConnectionClosedError, HTTPClientError
 
-from ingester_app.demo.faults import Fault
-from ingester_app.demo.flaky import Flaky
-from ingester_app.demo.http_server import running
+from ingester_demo.faults import Fault
+from ingester_demo.flaky import Flaky
+from ingester_demo.http_server import running
 from tests.support.servers import ArchiveServer, running_archive, running_s3
 from tests.support.service import ROOT
 
@@ -196,7 +196,7 @@ def test_a_server_says_one_line_and_ends_cleanly_when_told(tmp_path_factory: pyt
     command = [
         sys.executable,
         "-m",
-        "ingester_app.demo.serve",
+        "ingester_demo.serve",
         "archive",
         "--database",
         str(database),

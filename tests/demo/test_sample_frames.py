@@ -12,7 +12,7 @@ import pytest
 from astropy.io import fits
 from astropy.wcs import WCS
 
-from ingester_app.demo.sample_frames import SampleFrame, make_frames
+from ingester_demo.sample_frames import SampleFrame, make_frames
 
 NIGHT = date(2026, 11, 20)
 REQUIRED = {"PROPID", "DATE-OBS", "INSTRUME", "SITEID", "TELID", "OBSTYPE", "BLKUID"}

@@ -8,8 +8,8 @@ import pytest
 from kombu import Connection
 from kombu.transport import filesystem
 
-from ingester_app.demo import whole_messages
-from ingester_app.demo.whole_messages import write_whole
+from ingester_demo import whole_messages
+from ingester_demo.whole_messages import write_whole
 
 MESSAGES = 300
 

@@ -15,8 +15,8 @@ import pytest
 
 from benchmarks import __main__ as benchmarks
 from ingester_app.cli import main as ingester
-from ingester_app.demo import serve
 from ingester_app.settings import ServiceSettings
+from ingester_demo import serve
 from lco_ingester.cli import _parser as lco_ingest_frame
 from lco_ingester.exceptions import IngesterError
 from tests.conftest import neighbours_environment
@@ -83,7 +83,7 @@ def options_of(parser: argparse.ArgumentParser) -> set[str]:
 
 
 INGESTER = options(ingester)
-PARSERS = {"ingester_app.demo.serve": serve._parser(), "benchmarks": benchmarks._parser()}
+PARSERS = {"ingester_demo.serve": serve._parser(), "benchmarks": benchmarks._parser()}
 OPTIONS = {"lco_ingest_frame": options_of(lco_ingest_frame()), **INGESTER}
 
 
@@ -147,7 +147,7 @@ def test_every_leaf_stands_under_its_own_kind_of_trouble() -> None:
         [section] = [
             part for part in page("errors.md").split("\n## ") if f"| `{each.reason}` | `{each.__name__}`" in part
         ]
-        assert section.startswith(headings[each.trouble.value]), each.reason
+        assert section.startswith(headings[each.failure_kind.value]), each.reason
 
 
 def test_the_reason_codes_of_the_service_are_described() -> None:

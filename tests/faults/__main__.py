@@ -26,13 +26,13 @@ def main() -> int:
     the_plan = make_plan(options.seed, options.files, options.minutes)
     print(the_plan, flush=True)
     begin = time.monotonic()
-    ledger = run(directory, the_plan, options.files, options.workers, options.two_brokers, _say)
+    report = run(directory, the_plan, options.files, options.workers, options.two_brokers, _say)
     print(f"\nledger of seed {options.seed}: {options.files} files, {options.minutes:g} minutes", end="")
     print(", two brokers" if options.two_brokers else "", f"({time.monotonic() - begin:.0f} s in all)")
-    print(ledger)
+    print(report)
     print(f"each frame's own log: {directory / 'frames'}")
     shutil.rmtree(directory / "files")
-    return 1 if ledger.wrong else 0
+    return 1 if report.wrong else 0
 
 
 def _options() -> argparse.Namespace:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ingester_app.demo.sample_frames import make_frames
+from ingester_demo.sample_frames import make_frames
 from tests.faults.names import NIGHT
 from tests.support.rabbitmq import PROGRAM, RabbitNode, running_rabbitmq
 from tests.support.servers import ArchiveServer, S3Server, running_archive, running_s3

@@ -13,8 +13,8 @@ from kombu import Connection, Exchange
 from kombu.exceptions import KombuError
 
 from ingester_app.broker import fits_connection
-from ingester_app.demo.sample_frames import SampleFrame, make_frames
 from ingester_app.settings import ServiceSettings
+from ingester_demo.sample_frames import SampleFrame, make_frames
 
 NIGHT = date(2026, 11, 1)
 BAD_SHARE = 0.03

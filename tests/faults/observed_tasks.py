@@ -7,7 +7,7 @@ from typing import Any
 from celery import Task, signals
 
 from ingester_app.broker import INGEST_TASK
-from ingester_app.ingest import FrameMessage
+from ingester_app.schema import FrameMessage
 from lco_ingester.frame import path_of
 from tasks import app
 

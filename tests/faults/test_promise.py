@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.ledger import md5
-from tests.faults.moments import Moment
-from tests.faults.mortal_site import MortalSite, mortal_site
+from tests.faults.hooks import Hook
+from tests.faults.killable_site import KillableSite, killable_site
+from tests.faults.report import md5
 from tests.support.rabbitmq import RabbitNode
 from tests.support.servers import ArchiveServer, S3Server
 from tests.support.service import wait_until
@@ -38,7 +38,7 @@ DEATHS = (*CHILD_DEATHS, *OTHER_DEATHS)
 class Killed:
     """A site in a run of which each of these deaths comes to one frame."""
 
-    def __init__(self, site: MortalSite, frames: dict[tuple[str, str], Path]) -> None:
+    def __init__(self, site: KillableSite, frames: dict[tuple[str, str], Path]) -> None:
         self.site = site
         self.frames = frames
         self._worker = site.start_worker(len(CHILD_DEATHS))
@@ -49,7 +49,7 @@ class Killed:
         late = self.frames["after:retry", "die"]
         hidden = late.rename(late.with_suffix(".hidden"))
         self.site.site.publish(*(self.frames[death] for death in CHILD_DEATHS))
-        self.site.wait_for_moment("after:retry", late)
+        self.site.wait_for_hook("after:retry", late)
         hidden.rename(late)
         self._wait_for(*CHILD_DEATHS)
         for death in OTHER_DEATHS:
@@ -81,9 +81,9 @@ def killed(
     new_files: Callable[[int], list[Path]],
 ) -> Iterator[Killed]:
     frames = dict(zip(DEATHS, new_files(len(DEATHS)), strict=True))
-    moments = [Moment(point, path.name, (do,)) for (point, do), path in frames.items()]
+    hooks = [Hook(point, path.name, (do,)) for (point, do), path in frames.items()]
     directory = tmp_path_factory.mktemp("killed")
-    with mortal_site(directory, node, api, bucket, moments, RETRY_FILE_PATIENCE="60") as site:
+    with killable_site(directory, node, api, bucket, hooks, RETRY_FILE_PATIENCE="60") as site:
         told = Killed(site, frames)
         told.run()
         yield told
@@ -94,7 +94,7 @@ def test_a_frame_whose_process_dies_at_this_moment_is_archived_once_and_announce
     killed: Killed, death: tuple[str, str]
 ) -> None:
     site, frames = killed.site, killed.frames
-    assert site.moments.came(death[0], frames[death].name) == 1, "it died there"
+    assert site.hooks.came(death[0], frames[death].name) == 1, "it died there"
     site.assert_archived_once_and_announced(frames[death])
     assert site.site.letters() == []
 

@@ -1,13 +1,13 @@
-"""The promise where files change, vanish, come late or come twice; and the lines of the archived rule."""
+"""The promise where files change, vanish, come late or come twice; and the lines of the duplicate rule."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.faults.ledger import md5
-from tests.faults.moments import Moment
-from tests.faults.mortal_site import MortalSite, mortal_site
+from tests.faults.hooks import Hook
+from tests.faults.killable_site import KillableSite, killable_site
+from tests.faults.report import md5
 from tests.support.rabbitmq import RabbitNode
 from tests.support.servers import ArchiveServer, S3Server, running_archive
 from tests.support.service import wait_until
@@ -36,7 +36,7 @@ OTHERS = (
 class Changed:
     """A site after a run with files that changed; each kind of trouble had a file of its own."""
 
-    def __init__(self, site: MortalSite, paths: list[Path], directory: Path) -> None:
+    def __init__(self, site: KillableSite, paths: list[Path], directory: Path) -> None:
         self.site = site
         self.changes = dict(zip(CHANGES, paths, strict=False))
         self.others = dict(zip(OTHERS, paths[len(CHANGES) :], strict=True))
@@ -63,24 +63,24 @@ class Changed:
         site.wait_for_quiet()
 
     def _supersede(self, path: Path) -> None:
-        self.site.wait_for_moment("before:post", path)
+        self.site.wait_for_hook("before:post", path)
         client, bucket = self.site.store.client(), self.site.store.bucket
         listed = client.list_objects_v2(Bucket=bucket)["Contents"]
         [key] = [each["Key"] for each in listed if each["Key"].endswith(f"/{path.name}")]
         client.put_object(Bucket=bucket, Key=key, Body=b"a newer reduction")
         path.unlink()
-        self.site.moments.let_go(path.name)
+        self.site.hooks.let_go(path.name)
 
 
-def _moments(paths: list[Path]) -> list[Moment]:
+def _moments(paths: list[Path]) -> list[Hook]:
     others = dict(zip(OTHERS, paths[len(CHANGES) :], strict=True))
     return [
-        *(Moment(point, path.name, (do,)) for (point, do), path in zip(CHANGES, paths, strict=False)),
-        Moment("before:post", others["vanished"].name, ("vanish",)),
-        Moment("before:post", others["superseded"].name, ("wait",)),
-        Moment("after:post", others["answer lost"].name, ("lose answer",)),
-        Moment("after:post", others["answer lost, touched"].name, ("touch", "lose answer")),
-        Moment("before:post", others["twice at once"].name, ("meet",), times=2),
+        *(Hook(point, path.name, (do,)) for (point, do), path in zip(CHANGES, paths, strict=False)),
+        Hook("before:post", others["vanished"].name, ("vanish",)),
+        Hook("before:post", others["superseded"].name, ("wait",)),
+        Hook("after:post", others["answer lost"].name, ("lose answer",)),
+        Hook("after:post", others["answer lost, touched"].name, ("touch", "lose answer")),
+        Hook("before:post", others["twice at once"].name, ("meet",), times=2),
     ]
 
 
@@ -94,7 +94,7 @@ def changed(
 ) -> Iterator[Changed]:
     paths = new_files(len(CHANGES) + len(OTHERS))
     directory = tmp_path_factory.mktemp("changed")
-    with mortal_site(directory, node, api, bucket, _moments(paths), RETRY_FILE_PATIENCE="7") as site:
+    with killable_site(directory, node, api, bucket, _moments(paths), RETRY_FILE_PATIENCE="7") as site:
         told = Changed(site, paths, directory)
         told.run()
         yield told
@@ -105,7 +105,7 @@ def test_a_file_that_changes_after_it_was_read_is_archived_as_it_is_last_read(
     changed: Changed, change: tuple[str, str]
 ) -> None:
     path = changed.changes[change]
-    assert changed.site.moments.came(change[0], path.name) == 1
+    assert changed.site.hooks.came(change[0], path.name) == 1
     assert "FILE_CHANGED" in changed.site.logged(path)
     assert md5(path) != changed.read_first[path]
     changed.site.assert_archived_once_and_announced(path)
@@ -150,7 +150,7 @@ def test_a_retry_that_finds_its_bytes_archived_announces_them(changed: Changed) 
 
 def test_of_two_messages_that_post_at_the_same_moment_one_announces(changed: Changed) -> None:
     path = changed.others["twice at once"]
-    assert changed.site.moments.came("before:post", path.name) == 2
+    assert changed.site.hooks.came("before:post", path.name) == 2
     changed.site.assert_archived_once_and_announced(path)
     assert len(changed.site.announced(md5(path))) == 1
     assert "'archived already'" in changed.site.logged(path)
@@ -179,10 +179,10 @@ def test_a_frame_that_a_lagging_replica_does_not_show_yet_is_asked_for_again(
     tmp_path: Path, node: RabbitNode, bucket: S3Server, new_files: Callable[[int], list[Path]]
 ) -> None:
     [path] = new_files(1)
-    lost = Moment("after:post", path.name, ("lose answer",))
+    lost = Hook("after:post", path.name, ("lose answer",))
     with (
         running_archive(tmp_path, lag_seconds=4) as lagging,
-        mortal_site(tmp_path, node, lagging, bucket, [lost], RETRY_FILE_PATIENCE="60") as site,
+        killable_site(tmp_path, node, lagging, bucket, [lost], RETRY_FILE_PATIENCE="60") as site,
     ):
         site.start_worker(1)
         site.dispatch(path)

@@ -10,11 +10,11 @@ import pytest
 from kombu import Exchange
 
 from ingester_app.broker import celery_connection, fits_connection
-from ingester_app.demo.sample_frames import make_frames
-from tests.faults.ledger import md5
-from tests.faults.moments import EVERY_TIME, Moment
-from tests.faults.mortal_site import MortalSite, mortal_site
+from ingester_demo.sample_frames import make_frames
+from tests.faults.hooks import EVERY_TIME, Hook
+from tests.faults.killable_site import KillableSite, killable_site
 from tests.faults.names import NIGHT
+from tests.faults.report import md5
 from tests.support.rabbitmq import RabbitNode
 from tests.support.servers import ArchiveServer, S3Server
 from tests.support.service import Program, wait_until
@@ -28,13 +28,13 @@ def test_what_kills_or_hangs_its_worker_each_time_is_a_letter_and_the_others_are
     tmp_path: Path, node: RabbitNode, api: ArchiveServer, bucket: S3Server, new_files: Make
 ) -> None:
     poison, hanging, slow, *innocent = new_files(6)
-    moments = [
-        Moment("before:upload", poison.name, ("die",), EVERY_TIME),
-        Moment("before:upload", hanging.name, ("hang",), EVERY_TIME),
-        Moment("before:upload", slow.name, ("nap",)),
+    hooks = [
+        Hook("before:upload", poison.name, ("die",), EVERY_TIME),
+        Hook("before:upload", hanging.name, ("hang",), EVERY_TIME),
+        Hook("before:upload", slow.name, ("nap",)),
     ]
     limits = {"DELIVERY_LIMIT": "3", "SOFT_TIME_LIMIT": "1", "HARD_TIME_LIMIT": "2"}
-    with mortal_site(tmp_path, node, api, bucket, moments, **limits) as site:
+    with killable_site(tmp_path, node, api, bucket, hooks, **limits) as site:
         worker = site.start_worker(2)
         site.dispatch(poison, hanging, slow, *innocent)
         letters = site.site.wait_for_letters(2, 90)
@@ -44,7 +44,7 @@ def test_what_kills_or_hangs_its_worker_each_time_is_a_letter_and_the_others_are
             (str(hanging), "DELIVERY_LIMIT"),
         }
         for path in (poison, hanging):
-            assert site.moments.came("before:upload", path.name) == 4, "once, and three times more"
+            assert site.hooks.came("before:upload", path.name) == 4, "once, and three times more"
             assert site.archived_md5s(path) == []
         for path in (slow, *innocent):
             site.assert_archived_once_and_announced(path)
@@ -57,7 +57,7 @@ def test_frames_wait_in_the_broker_until_a_wrong_bucket_is_mended_also_when_work
 ) -> None:
     [path] = new_files(1)
     client = bucket.client()
-    with mortal_site(tmp_path, node, api, bucket, BUCKET="mended-later") as site:
+    with killable_site(tmp_path, node, api, bucket, BUCKET="mended-later") as site:
         worker = site.start_worker(1)
         site.dispatch(path)
         site.wait_until_logged(path, "STORE_DEPLOYMENT")
@@ -76,7 +76,7 @@ def test_a_letter_that_cannot_be_written_is_written_when_it_can(
 ) -> None:
     bad = make_frames(tmp_path / "files", 12, NIGHT, pixels=40)[-1]
     assert bad.reason == "HEADER_MISSING"
-    with mortal_site(tmp_path, node, api, bucket) as site:
+    with killable_site(tmp_path, node, api, bucket) as site:
         worker = site.start_worker(1, PUT_BACK_AFTER="1")
         worker.wait_for(" ready.", 60)
         name = site.site.settings.dead_letter_queue
@@ -92,7 +92,7 @@ def test_a_letter_that_cannot_be_written_is_written_when_it_can(
         assert worker.process.poll() is None
 
 
-def _replace_exchange(site: MortalSite, name: str, kind: str) -> None:
+def _replace_exchange(site: KillableSite, name: str, kind: str) -> None:
     with celery_connection(site.site.settings) as connection:
         channel = connection.default_channel
         channel.exchange_delete(name)
@@ -106,7 +106,7 @@ def test_a_name_is_kept_while_celerys_queue_is_missing_because_its_task_is_manda
     tmp_path: Path, node: RabbitNode, api: ArchiveServer, bucket: S3Server, new_files: Make, without: str
 ) -> None:
     before, path = new_files(2)
-    with mortal_site(tmp_path, node, api, bucket, without=without) as site:
+    with killable_site(tmp_path, node, api, bucket, without=without) as site:
         listener = site.start_listener()
         site.site.publish(before)
         wait_until("the name before", lambda: site.site.frames_waiting() == 1)
@@ -128,7 +128,7 @@ def test_queues_of_names_and_letters_never_throw_away_what_is_returned_often(
     tmp_path: Path, node: RabbitNode, api: ArchiveServer, bucket: S3Server, new_files: Make
 ) -> None:
     [path] = new_files(1)
-    with mortal_site(tmp_path, node, api, bucket) as site:
+    with killable_site(tmp_path, node, api, bucket) as site:
         listener = site.start_listener()
         site.site.publish(b"[1, 2]", content_type="application/json", content_encoding="utf-8")
         site.site.wait_for_letters(1)
@@ -153,7 +153,7 @@ def test_a_rolling_restart_of_two_workers_under_load_loses_and_repeats_nothing(
     tmp_path: Path, node: RabbitNode, api: ArchiveServer, bucket: S3Server, new_files: Make
 ) -> None:
     paths = new_files(16)
-    with mortal_site(tmp_path, node, api, bucket) as site:
+    with killable_site(tmp_path, node, api, bucket) as site:
         old = [site.start_worker(1), site.start_worker(1)]
         for worker in old:
             worker.wait_for(" ready.", 60)

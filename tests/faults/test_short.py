@@ -13,9 +13,9 @@ from tests.support.rabbitmq import PROGRAM
 @pytest.mark.skipif(PROGRAM is None, reason="needs the program rabbitmq-server")
 @pytest.mark.timeout(300)
 def test_nothing_is_lost_and_nothing_twice_while_everything_is_killed_and_restarted(tmp_path: Path) -> None:
-    ledger = run(tmp_path, make_plan(seed=11, files=60, minutes=0.5), files=60, workers=2, two_brokers=False)
-    print(ledger)
-    assert ledger.wrong == []
+    report = run(tmp_path, make_plan(seed=11, files=60, minutes=0.5), files=60, workers=2, two_brokers=False)
+    print(report)
+    assert report.wrong == []
 
 
 def test_a_plan_of_five_minutes_has_at_least_the_kills_and_outages_that_it_should() -> None:

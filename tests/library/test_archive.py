@@ -22,9 +22,9 @@ from lco_ingester.exceptions import (
     IngesterError,
 )
 from lco_ingester.frame import Record
-from tests.library.scripted import Answer, Scripted, closed_port, scripted, silent_port
-from tests.library.synthetic import CARDS, new_basename
+from tests.support.scripted import Answer, Scripted, closed_port, scripted, silent_port
 from tests.support.servers import ArchiveServer, running_archive
+from tests.support.synthetic import CARDS, new_basename
 
 TOKEN = "hush-hush-token"
 NUMBERS = count(1)

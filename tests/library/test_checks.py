@@ -20,8 +20,8 @@ from lco_ingester.file.datafile import StreamFile
 from lco_ingester.metrics import Metrics
 from lco_ingester.services import Services
 from lco_ingester.settings import CheckName
-from tests.library.corpus import BLOCK, FRAME, MEMBER, ONE, PACKAGE, changed, guarded, spoilt, with_card
-from tests.library.synthetic import checks, compressed, fits_bytes, header, headers_of, image, package, rules
+from tests.support.corpus import BLOCK, FRAME, MEMBER, ONE, PACKAGE, changed, guarded, spoilt, with_card
+from tests.support.synthetic import checks, compressed, fits_bytes, header, headers_of, image, package, rules
 
 FAILING: dict[str, tuple[str, bytes]] = {
     "size": (FRAME, ONE[: BLOCK + 3000]),

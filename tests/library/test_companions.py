@@ -21,8 +21,8 @@ from lco_ingester.ingester import (
     upload_file_to_s3,
     validate_fits_and_create_archive_record,
 )
-from tests.library.synthetic import CARDS, image, new_basename
 from tests.support.servers import ArchiveServer, S3Server
+from tests.support.synthetic import CARDS, image, new_basename
 
 METADATA = {**CARDS, "OBSTYPE": "TARGET", "RLEVEL": 92, "PROPID": "calib"}
 PICTURE = b"\xff\xd8\xff\xe0 a picture of "

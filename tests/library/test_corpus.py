@@ -18,8 +18,8 @@ from lco_ingester.file.datafile import PathFile, StreamFile
 from lco_ingester.metrics import Metrics
 from lco_ingester.record.build import build_record
 from lco_ingester.steps import read_frame
-from tests.library.corpus import FILES
-from tests.library.synthetic import checks, header, headers_of, rules
+from tests.support.corpus import FILES
+from tests.support.synthetic import checks, header, headers_of, rules
 
 REFUSED = {
     "checksum_false.fits": "FITS_CHECKSUM",

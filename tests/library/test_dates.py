@@ -14,7 +14,7 @@ from lco_ingester.file.datafile import StreamFile
 from lco_ingester.metrics import Metrics
 from lco_ingester.record.dates import date_of_mjd, make_dates_usable, parse_date
 from lco_ingester.steps import read_frame
-from tests.library.synthetic import ABSENT, checks, image, rules
+from tests.support.synthetic import ABSENT, checks, image, rules
 
 
 @pytest.mark.parametrize(

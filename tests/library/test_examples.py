@@ -11,7 +11,7 @@ import pytest
 from lco_ingester.file.datafile import PathFile
 from lco_ingester.metrics import Metrics
 from lco_ingester.steps import read_frame, stored_object, version_set
-from tests.library.synthetic import ROOT, checks, rules
+from tests.support.synthetic import ROOT, checks, rules
 
 EXAMPLES = ROOT.parent / "shared" / "spec" / "examples"
 FRAMES = sorted(path.with_suffix("") for path in EXAMPLES.glob("*.json"))

@@ -10,10 +10,10 @@ from lco_ingester import exceptions
 from lco_ingester.exceptions import (
     BackoffRetryError,
     DoNotRetryError,
+    FailureKind,
     IngesterError,
     NonFatalDoNotRetryError,
     RetryError,
-    TroubleKind,
 )
 
 POLICIES = (DoNotRetryError, RetryError, BackoffRetryError, NonFatalDoNotRetryError)
@@ -49,7 +49,7 @@ def test_every_error_survives_pickling_with_all_its_fields(cls: type[IngesterErr
     error = pickle.loads(pickle.dumps(cls("it broke", **FIELDS)))
     assert type(error) is cls
     assert {name: getattr(error, name) for name in FIELDS} == FIELDS
-    assert (error.detail, error.reason, error.trouble) == ("it broke", cls.reason, cls.trouble)
+    assert (error.detail, error.reason, error.failure_kind) == ("it broke", cls.reason, cls.failure_kind)
     assert str(error) == "a-e00.fits: size: it broke: expected 7 bytes, found 6. Copy it again"
 
 
@@ -100,12 +100,12 @@ def test_the_tree_in_the_docstring_lists_every_leaf_with_its_code_and_its_kind()
             drawn[found[1]] = (found[2], found[3])
     silent = (NonFatalDoNotRetryError,)  # nothing is wrong, so it is nobody's trouble
     expected = {
-        leaf.__name__: (leaf.reason, None if issubclass(leaf, silent) else leaf.trouble.value) for leaf in LEAVES
+        leaf.__name__: (leaf.reason, None if issubclass(leaf, silent) else leaf.failure_kind.value) for leaf in LEAVES
     }
     assert drawn == expected
 
 
 def test_the_policies_have_the_kinds_of_trouble_that_most_of_their_leaves_have() -> None:
-    assert [policy.trouble for policy in POLICIES] == [
-        TroubleKind.FRAME, TroubleKind.FILE_NOT_READY, TroubleKind.SERVER, TroubleKind.FRAME,
+    assert [policy.failure_kind for policy in POLICIES] == [
+        FailureKind.FRAME, FailureKind.FILE_NOT_READY, FailureKind.SERVER, FailureKind.FRAME,
     ]  # fmt: skip

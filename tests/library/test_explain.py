@@ -22,8 +22,8 @@ from lco_ingester.file.datafile import StreamFile, split_name
 from lco_ingester.preview.explain import explain
 from lco_ingester.record.build import header_of
 from lco_ingester.settings import Settings, load_settings
-from tests.library.corpus import FILES
-from tests.library.synthetic import ABSENT, BASENAME, fits_bytes, header, image, package, record_of_file
+from tests.support.corpus import FILES
+from tests.support.synthetic import ABSENT, BASENAME, fits_bytes, header, image, package, record_of_file
 
 NOW = datetime.fromisoformat("2020-01-31")
 CHANGE = re.compile(r"    ([A-Z0-9_-]+): (.+) → (.+)")

@@ -7,8 +7,8 @@ import pytest
 from astropy.wcs import WCS
 
 from lco_ingester.record.footprint import footprint
-from tests.library.sphere import encloses, image_cards, legal, sky_at
-from tests.library.synthetic import record_of
+from tests.support.sphere import encloses, image_cards, legal, sky_at
+from tests.support.synthetic import record_of
 
 SPECTROGRAPH = {"RADIUS": 3600.0, "RA": 1.0, "DEC": 0.0}
 IMAGE = {

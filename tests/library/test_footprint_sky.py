@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from lco_ingester.record.footprint import footprint
 from lco_ingester.record.footprint.sky import sky_of
-from tests.library.sphere import (
+from tests.support.sphere import (
     DIALECTS,
     PROJECTIONS,
     SIP,

@@ -14,8 +14,8 @@ from lco_ingester.ingester import (
     upload_file_to_s3,
     validate_fits_and_create_archive_record,
 )
-from tests.library.synthetic import write_frame
 from tests.support.servers import ArchiveServer, S3Server
+from tests.support.synthetic import write_frame
 
 
 @pytest.fixture

@@ -32,9 +32,9 @@ from lco_ingester.ingester import (
     validate_fits_and_create_archive_record,
 )
 from lco_ingester.services import close_services
-from tests.library.scripted import Answer, closed_port, committing_and_failing, scripted, silent_port
-from tests.library.synthetic import ABSENT, Cards, fits_bytes, header, image, new_basename, package, write_frame
+from tests.support.scripted import Answer, closed_port, committing_and_failing, scripted, silent_port
 from tests.support.servers import ArchiveServer, S3Server, running_archive
+from tests.support.synthetic import ABSENT, Cards, fits_bytes, header, image, new_basename, package, write_frame
 
 VERSION = {"key": "a-version-id", "md5": "d41d8cd98f00b204e9800998ecf8427e", "extension": ".fits"}
 

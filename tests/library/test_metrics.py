@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 
 from lco_ingester.metrics import Metrics, open_metrics
-from tests.library.scripted import Answer, Scripted, closed_port, scripted, silent_port
-from tests.library.synthetic import ROOT
+from tests.support.scripted import Answer, Scripted, closed_port, scripted, silent_port
+from tests.support.synthetic import ROOT
 
 TAKEN = Answer(204, "")
 

@@ -20,7 +20,7 @@ from lco_ingester.exceptions import (
 )
 from lco_ingester.file.package import read_package
 from lco_ingester.file.stream import CountingReader, unpacked
-from tests.library.synthetic import checks, compressed, image, package
+from tests.support.synthetic import checks, compressed, image, package
 
 NAME = "LCO2020A-001_1_ftn_20200102_0001.tar.gz"
 FIRST, SECOND = image({"OBJECT": "first"}), image({"OBJECT": "second"})

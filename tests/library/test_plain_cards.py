@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 
 from benchmarks.frames import full_header
 from lco_ingester.exceptions import IngesterError
-from lco_ingester.file.astropy_view import as_astropy_reads
-from lco_ingester.file.header import cards
-from lco_ingester.file.plain_cards import split_header
-from lco_ingester.file.structure import BLOCK, RawHeader
-from tests.library.synthetic import compressed, fits_bytes, header, headers_of, in_blocks
+from lco_ingester.file.headers.frame_header import cards
+from lco_ingester.file.headers.parse import as_astropy_reads
+from lco_ingester.file.headers.plain_cards import split_header
+from lco_ingester.file.headers.raw_header import BLOCK, RawHeader
+from tests.support.synthetic import compressed, fits_bytes, header, headers_of, in_blocks
 
 SHIPPED = sorted(Path(fits.__file__).parent.glob("tests/data/*.fits"))
 OF_SHAPE = [

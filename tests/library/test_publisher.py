@@ -21,7 +21,7 @@ from lco_ingester.exceptions import (
     IngesterError,
 )
 from lco_ingester.publisher import Publisher, transport_options
-from tests.library.scripted import closed_port, silent_port
+from tests.support.scripted import closed_port, silent_port
 
 RECORD = {"basename": "a-e00", "area": None, "EXPTIME": 30.0, "version_set": [{"key": "v", "md5": "m"}]}
 PASSWORD = "hush-hush"

@@ -11,10 +11,10 @@ from astropy.io import fits
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingester_app.demo.archive_rules import field_errors
+from ingester_demo.archive_rules import field_errors
 from lco_ingester.exceptions import DoNotRetryError, HeaderMissingError, HeaderUnreadableError, HeaderValueError
 from lco_ingester.record.build import build_record, end_of_exposure
-from tests.library.synthetic import (
+from tests.support.synthetic import (
     ABSENT,
     BASENAME,
     CARDS,

@@ -8,12 +8,12 @@ from astropy.io import fits
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ingester_app.demo.archive_generations import NESTED_FIELDS, NESTED_NAMES
-from ingester_app.demo.archive_rules import field_errors
+from ingester_demo.archive_generations import NESTED_FIELDS, NESTED_NAMES
+from ingester_demo.archive_rules import field_errors
 from lco_ingester.exceptions import HeaderValueError
 from lco_ingester.frame import Record
 from lco_ingester.record.build import announcement, build_record, facts_of
-from tests.library.synthetic import ABSENT, BASENAME, CARDS, record_of, rules
+from tests.support.synthetic import ABSENT, BASENAME, CARDS, record_of, rules
 
 DATE_OBS = CARDS["DATE-OBS"]
 

@@ -12,7 +12,7 @@ from pydantic import SecretStr, ValidationError
 from lco_ingester import settings as settings_module
 from lco_ingester.exceptions import DoNotRetryError, SettingsError
 from lco_ingester.settings import Settings, load_settings
-from tests.library.synthetic import ROOT
+from tests.support.synthetic import ROOT
 
 DEFAULTS = {
     "api_root": "http://localhost:8000/",

@@ -29,8 +29,8 @@ from lco_ingester.record.build import build_record, facts_of
 from lco_ingester.record.rules import RecordRules
 from lco_ingester.settings import Settings, load_settings
 from lco_ingester.steps import read_contents
-from tests.library.synthetic import ABSENT, ROOT, checks, image, new_basename, record_of, rules
 from tests.support.servers import ArchiveServer, S3Server
+from tests.support.synthetic import ABSENT, ROOT, checks, image, new_basename, record_of, rules
 
 # An observatory that names everything in its own way.
 VARIABLES = {
@@ -191,7 +191,7 @@ def test_a_nested_record_is_made_of_the_sites_own_keywords(own_rules: Callable[[
         "size": "",
     }
     facts = facts_of(build(own), own.keys)
-    assert (facts.place, facts.section) == ({"OBSERVAT": "sno", "DETECTOR": "cam7", "NIGHT": "20261122"}, "raw")
+    assert (facts.key_prefix, facts.folder) == ({"OBSERVAT": "sno", "DETECTOR": "cam7", "NIGHT": "20261122"}, "raw")
     assert (facts.observed, facts.ended) == ("2026-11-22T03:04:05", "2026-11-22T03:05:00")
 
 
@@ -223,7 +223,7 @@ def test_a_catalogue_and_a_mask_are_told_by_the_sites_own_keywords(own_rules: Ca
     catalogue = build(own, "frame-2_cat")
     assert (catalogue["headers"]["CATFRAME"], catalogue["headers"]["KIND"]) == ("frame-2", "CATALOG")
     assert catalogue["related_frame_filenames"] == ["frame-1", "frame-2"]
-    assert facts_of(build(own, KIND="BPM"), own.keys).section == "bpm"
+    assert facts_of(build(own, KIND="BPM"), own.keys).folder == "bpm"
 
 
 def test_errors_name_the_sites_own_keywords(own_rules: Callable[[str], RecordRules]) -> None:
@@ -331,4 +331,8 @@ def test_nothing_is_looked_up_or_imported_before_a_file_is_read(site: Path) -> N
 
 def test_the_defaults_are_lcos() -> None:
     assert rules().keys.site_id == "SITEID"
-    assert facts_of(record_of(), rules().keys).place == {"SITEID": "coj", "INSTRUME": "fa12", "DAY-OBS": "20200101"}
+    assert facts_of(record_of(), rules().keys).key_prefix == {
+        "SITEID": "coj",
+        "INSTRUME": "fa12",
+        "DAY-OBS": "20200101",
+    }

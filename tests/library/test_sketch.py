@@ -5,7 +5,7 @@ import math
 import pytest
 
 from lco_ingester.preview.sketch import COLUMNS, ROWS, sketch
-from tests.library.synthetic import record_of
+from tests.support.synthetic import record_of
 
 
 def drawn(*ring: tuple[float, float]) -> list[str]:

@@ -1,4 +1,4 @@
-"""The four steps and the archived rule, against a running archive and store (docs/design.md)."""
+"""The four steps and the duplicate rule, against a running archive and store (docs/design.md)."""
 
 import hashlib
 import io
@@ -28,9 +28,9 @@ from lco_ingester.metrics import Metrics
 from lco_ingester.publisher import Publisher
 from lco_ingester.services import Services
 from lco_ingester.steps import ArchivedByOther, version_key
-from tests.library.scripted import closed_port, committing_and_failing
-from tests.library.synthetic import checks, image, package, record_of_file, rules, write_frame
+from tests.support.scripted import closed_port, committing_and_failing
 from tests.support.servers import ArchiveServer, S3Server, running_archive
+from tests.support.synthetic import checks, image, package, record_of_file, rules, write_frame
 
 NOW = datetime.fromisoformat("2020-01-03")
 UUID = "2ffa10c5-a97e-4bc7-b202-9b456c0977cf"
@@ -314,7 +314,7 @@ def test_a_500_that_committed_is_found_out_by_the_next_try(
         post(uploaded, with_archive(services, url, archive))
     found = post(uploaded, services)
     assert isinstance(found, InArchive)
-    assert isinstance(steps.settle(found, services.archive, may_have_run=True), Archived)
+    assert isinstance(steps.resolve_duplicate(found, services.archive, may_have_run=True), Archived)
 
 
 @pytest.mark.parametrize("one_try", [True, False])
@@ -338,7 +338,7 @@ def test_a_500_whose_bytes_someone_else_archived_is_an_error(
         post(uploaded, services, one_try=True)
 
 
-# The archived rule
+# The duplicate rule
 
 
 @pytest.fixture
@@ -352,7 +352,7 @@ def archived(tmp_path: Path, services: Services) -> Uploaded:
 @pytest.mark.parametrize("may_have_run", [True, False])
 def test_the_version_in_our_hand_is_ours(archived: Uploaded, services: Services, may_have_run: bool) -> None:
     found = InArchive(archived.validated, archived.version_id)
-    settled = steps.settle(found, services.archive, may_have_run)
+    settled = steps.resolve_duplicate(found, services.archive, may_have_run)
     assert isinstance(settled, Archived)
     assert (settled.path, settled.md5) == (archived.validated.path, archived.validated.md5)
     assert settled.record["version_set"][0]["key"] == version_key(archived.version_id)
@@ -363,7 +363,7 @@ def test_the_version_in_our_hand_is_ours(archived: Uploaded, services: Services,
 def test_what_may_have_been_ours_is_announced_with_the_archives_version(
     archived: Uploaded, services: Services, in_hand: str | None
 ) -> None:
-    settled = steps.settle(InArchive(archived.validated, in_hand), services.archive, may_have_run=True)
+    settled = steps.resolve_duplicate(InArchive(archived.validated, in_hand), services.archive, may_have_run=True)
     assert isinstance(settled, Archived)
     assert settled.record["version_set"] == steps.version_set(archived.version_id, archived.validated.md5, ".fits")
 
@@ -372,7 +372,7 @@ def test_what_may_have_been_ours_is_announced_with_the_archives_version(
 def test_what_a_first_delivery_finds_archived_is_someone_elses(
     archived: Uploaded, services: Services, in_hand: str | None
 ) -> None:
-    settled = steps.settle(InArchive(archived.validated, in_hand), services.archive, may_have_run=False)
+    settled = steps.resolve_duplicate(InArchive(archived.validated, in_hand), services.archive, may_have_run=False)
     assert isinstance(settled, ArchivedByOther)
     assert (settled.path, settled.md5) == (archived.validated.path, archived.validated.md5)
     assert settled.url.startswith("http")
@@ -387,7 +387,7 @@ def test_bytes_that_are_not_under_this_name_are_archived_elsewhere(
 ) -> None:
     other = InArchive(replace(archived.validated, **change), archived.version_id)
     with pytest.raises(ArchivedElsewhereError, match=found):
-        steps.settle(other, services.archive, may_have_run)
+        steps.resolve_duplicate(other, services.archive, may_have_run)
 
 
 def test_a_lagging_archive_is_to_be_asked_again(tmp_path: Path, services: Services) -> None:
@@ -396,7 +396,7 @@ def test_a_lagging_archive_is_to_be_asked_again(tmp_path: Path, services: Servic
         uploaded = uploaded_frame(tmp_path, services)
         post(uploaded, lagged)
         with pytest.raises(ArchivedElsewhereError, match="no such frame"):
-            steps.settle(InArchive(uploaded.validated, None), lagged.archive, may_have_run=True)
+            steps.resolve_duplicate(InArchive(uploaded.validated, None), lagged.archive, may_have_run=True)
 
 
 # Announcing

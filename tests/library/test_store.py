@@ -38,9 +38,9 @@ from lco_ingester.store import (
     describe_object,
     open_store,
 )
-from tests.library.scripted import Answer, Scripted, closed_port, scripted
-from tests.library.synthetic import CARDS, rules
+from tests.support.scripted import Answer, Scripted, closed_port, scripted
 from tests.support.servers import S3Server, running_s3
+from tests.support.synthetic import CARDS, rules
 
 CONTENT = b"the bytes of a frame" * 100
 STORED = Answer(headers={"x-amz-version-id": "v1"})

@@ -26,10 +26,10 @@ from lco_ingester.exceptions import (
     TrailingBytesError,
     TruncatedFrameError,
 )
+from lco_ingester.file.headers.raw_header import BLOCK
 from lco_ingester.file.stream import HashingReader, unpacked
-from lco_ingester.file.structure import BLOCK
 from lco_ingester.file.validation import read_headers
-from tests.library.synthetic import checks, compressed, fits_bytes, header, headers_of, image, record_of_file
+from tests.support.synthetic import checks, compressed, fits_bytes, header, headers_of, image, record_of_file
 
 ONE_IMAGE = image(pixels=60)
 SEVERAL = fits_bytes(

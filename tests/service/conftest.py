@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ingester_app.demo.sample_frames import SampleFrame, make_frames
+from ingester_demo.sample_frames import SampleFrame, make_frames
 from tests.support.rabbitmq import RabbitNode
 from tests.support.servers import ArchiveServer, S3Server, running_archive, running_s3
 from tests.support.service import Deployment, deployed

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from ingester_app.dead_letters import DeadLetter
-from ingester_app.letter_box import Selection, held, replay
+from ingester_app.dead_letter_queue import Selection, checked_out, replay
+from ingester_app.schema import DeadLetter
 from tests.support.servers import ArchiveServer
 from tests.support.service import ROOT, Deployment, wait_until
 
@@ -116,17 +116,17 @@ def test_letters_are_discarded_only_when_told_which_and_confirmed(site: Deployme
 def test_a_replay_that_cannot_be_published_leaves_the_letter_in_the_queue(
     site: Deployment, buried: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from ingester_app import letter_box
+    from ingester_app import dead_letter_queue as module
     from ingester_app.broker import celery_connection, dead_letter_queue
 
     def unpublished(*_: object, **__: object) -> None:
         raise OSError("the broker went away")
 
-    monkeypatch.setattr(letter_box, "dispatch", unpublished)
+    monkeypatch.setattr(module, "dispatch", unpublished)
     with (
         pytest.raises(OSError, match="went away"),
         celery_connection(site.settings) as connection,
-        held(connection, dead_letter_queue(site.settings)) as letters,
+        checked_out(connection, dead_letter_queue(site.settings)) as letters,
     ):
         replay(site.app(), letters, lambda letter, what: None)
     assert len(site.letters()) == 2

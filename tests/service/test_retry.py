@@ -5,28 +5,26 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingester_app.retry import (
+    GiveUp,
     RetryIn,
-    ToDeadLetters,
-    Trouble,
+    RetryState,
     decide,
-    patiences,
-    trouble_from_message,
-    trouble_to_message,
+    retry_policies,
 )
 from ingester_app.settings import ServiceSettings
 from lco_ingester.exceptions import (
     ArchiveRefusedError,
     ArchiveUnavailableError,
     BucketNotVersionedError,
+    FailureKind,
     FileMissingError,
     HeaderMissingError,
     StoreUnavailableError,
-    TroubleKind,
     TruncatedFrameError,
 )
 
 NOW = 1_700_000_000.0
-POLICY = patiences(ServiceSettings())
+POLICY = retry_policies(ServiceSettings())
 HOUR, DAY = 3600.0, 86400.0
 
 
@@ -49,27 +47,27 @@ def test_each_kind_of_trouble_has_its_patience(error: Exception, first: float, l
     begun = decide(error, None, NOW, POLICY, most)
     assert isinstance(begun, RetryIn)
     assert begun.seconds == first
-    assert (begun.trouble.since, begun.trouble.attempt) == (NOW, 1)
-    later = decide(error, Trouble(begun.trouble.kind, NOW, 30), NOW + 1, POLICY, most)
+    assert (begun.retry_state.since, begun.retry_state.attempt) == (NOW, 1)
+    later = decide(error, RetryState(begun.retry_state.kind, NOW, 30), NOW + 1, POLICY, most)
     assert isinstance(later, RetryIn)
     assert later.seconds == min(longest, patience - 1)
-    over = decide(error, Trouble(begun.trouble.kind, NOW, 30), NOW + patience, POLICY, most)
-    assert over == ToDeadLetters(error.reason)  # type: ignore[attr-defined]
+    over = decide(error, RetryState(begun.retry_state.kind, NOW, 30), NOW + patience, POLICY, most)
+    assert over == GiveUp(error.reason)  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("error", [HeaderMissingError(), ArchiveRefusedError()])
 def test_a_bad_frame_is_a_dead_letter_at_once(error: ArchiveRefusedError) -> None:
-    assert decide(error, None, NOW, POLICY, most) == ToDeadLetters(error.reason)
+    assert decide(error, None, NOW, POLICY, most) == GiveUp(error.reason)
 
 
 def test_a_mistake_in_the_program_is_a_dead_letter_at_once() -> None:
-    assert decide(ZeroDivisionError(), None, NOW, POLICY, most) == ToDeadLetters("PROGRAM_ERROR")
+    assert decide(ZeroDivisionError(), None, NOW, POLICY, most) == GiveUp("PROGRAM_ERROR")
 
 
 def test_another_kind_of_trouble_begins_anew() -> None:
-    outage = Trouble(TroubleKind.SERVER, NOW - 20 * HOUR, 90)
+    outage = RetryState(FailureKind.SERVER, NOW - 20 * HOUR, 90)
     decision = decide(FileMissingError(), outage, NOW, POLICY, most)
-    assert decision == RetryIn(10, Trouble(TroubleKind.FILE_NOT_READY, NOW, 1))
+    assert decision == RetryIn(10, RetryState(FailureKind.FILE_NOT_READY, NOW, 1))
 
 
 def test_a_wait_that_the_server_asks_for_is_kept_to() -> None:
@@ -79,7 +77,7 @@ def test_a_wait_that_the_server_asks_for_is_kept_to() -> None:
 
 
 def test_the_last_try_comes_when_the_patience_ends() -> None:
-    nearly_over = Trouble(TroubleKind.FILE_NOT_READY, NOW - 895, 9)
+    nearly_over = RetryState(FailureKind.FILE_NOT_READY, NOW - 895, 9)
     decision = decide(FileMissingError(retry_after=DAY), nearly_over, NOW, POLICY, most)
     assert isinstance(decision, RetryIn)
     assert decision.seconds == 5
@@ -87,15 +85,10 @@ def test_the_last_try_comes_when_the_patience_ends() -> None:
 
 @given(attempt=st.integers(0, 10_000), jitter=st.floats(0, 1, exclude_max=True), age=st.floats(0, 2 * DAY))
 def test_a_delay_is_always_whole_seconds_and_never_none(attempt: int, jitter: float, age: float) -> None:
-    trouble = Trouble(TroubleKind.SERVER, NOW - age, attempt)
-    decision = decide(StoreUnavailableError(), trouble, NOW, POLICY, lambda: jitter)
+    retry_state = RetryState(FailureKind.SERVER, NOW - age, attempt)
+    decision = decide(StoreUnavailableError(), retry_state, NOW, POLICY, lambda: jitter)
     if isinstance(decision, RetryIn):
         assert isinstance(decision.seconds, int)
         assert 1 <= decision.seconds <= 900
     else:
         assert age >= DAY
-
-
-@given(st.builds(Trouble, st.sampled_from(TroubleKind), st.floats(0, 1e10), st.integers(0, 1000)) | st.none())
-def test_a_trouble_survives_its_message(trouble: Trouble | None) -> None:
-    assert trouble_from_message(trouble_to_message(trouble)) == trouble

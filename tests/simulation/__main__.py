@@ -8,8 +8,8 @@ from itertools import count
 
 from tests.simulation.explore import Explored, PromiseBrokenError, chances, explore, replay, walk
 from tests.simulation.promise import broken
-from tests.simulation.quick import quick
 from tests.simulation.scenarios import SCENARIOS, mixture, scenario_called
+from tests.simulation.speedups import speedups
 
 
 def main() -> int:
@@ -48,7 +48,7 @@ def _wander(seconds: float, seed: int) -> None:
             print(f"{number:,} schedules, {steps:,} steps, {number / max(spent, 1e-9):.0f} schedules/s", flush=True)
         if spent >= seconds:
             return
-        with quick():
+        with speedups():
             steps += walk(mixture(seed + number), chances(seed + number))
 
 
@@ -69,7 +69,7 @@ def _replayed(schedule: str) -> int:
     choices = [step.strip() for step in steps.split(",") if step.strip()]
     # A schedule may have been found with more faults than the scenario has by itself.
     scenario = replace(scenario, faults=max(scenario.faults, sum("!" in choice for choice in choices)))
-    with quick():
+    with speedups():
         for choice, world in replay(scenario, choices):
             print(f"{choice:28} {world}")
     why = broken(world) if choices else None

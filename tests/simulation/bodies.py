@@ -5,21 +5,22 @@ from typing import Any, cast
 
 from kombu.exceptions import OperationalError
 
-from ingester_app import letter_box
+from ingester_app import dead_letter_queue
 from ingester_app.broker import dispatch
-from ingester_app.dead_letters import DeadLetter, read_letter
-from ingester_app.ingest import FrameMessage, Surroundings, ingest
+from ingester_app.dead_letters import read_letter
+from ingester_app.ingest import TaskContext, ingest
+from ingester_app.schema import DeadLetter, FrameMessage
 from lco_ingester.frame import path_of
 from lco_ingester.metrics import Metrics
 from lco_ingester.services import Services
 from listener import Listener
-from tests.library.synthetic import checks, rules
 from tests.simulation import clock
-from tests.simulation.doors import App, Archive, Publisher, Store
+from tests.simulation.external_services import App, Archive, Publisher, Store
 from tests.simulation.files import SITES_EXTENSION
 from tests.simulation.process import Call, Run
 from tests.simulation.reading import SimulatedFile
 from tests.simulation.world import World
+from tests.support.synthetic import checks, rules
 
 RULES = rules()
 CHECKS = checks(archive_extensions=(".fits", SITES_EXTENSION))
@@ -45,12 +46,12 @@ def worker(run: Run, world: World) -> None:
         cast(Any, Publisher(run, world)),
         Metrics.off(),
     )
-    around = Surroundings(
+    context = TaskContext(
         services=lambda: services,
         rules=RULES,
         checks=CHECKS,
         file_at=lambda path: cast(Any, SimulatedFile(path, run, world.files, world.is_changing, world.look)),
-        patiences=world.scenario.patiences,
+        retry_policies=world.scenario.retry_policies,
         retry=lambda again, seconds: retry(run, world, again, seconds),
         bury=lambda letter: bury(run, world, letter),
         worker=run.process.name,
@@ -58,7 +59,7 @@ def worker(run: Run, world: World) -> None:
         jitter=clock.jitter,
     )
     try:
-        ingest(frame_message, message.redelivered, around)
+        ingest(frame_message, message.redelivered, context)
     except Exception:
         run.call(Call("give back"), lambda _: world.broker.give_back_frame(message))
         return
@@ -109,9 +110,9 @@ class _Letter:
 def operator(run: Run, world: World) -> None:
     """`ingester letters replay`: one letter. If it cannot be replayed it goes back."""
     message = run.process.hand
-    held = letter_box.HeldLetter(read_letter(message.body, {}, {}), _Letter(run))
+    checked_out = dead_letter_queue.CheckedOutLetter(read_letter(message.body, {}, {}), _Letter(run))
     try:
-        letter_box.replay(cast(Any, App(run, world)), [held], lambda *_: None)
+        dead_letter_queue.replay(cast(Any, App(run, world)), [checked_out], lambda *_: None)
     except OperationalError:
         run.call(Call("give back"), lambda _: world.broker.give_back_letter(message))
 

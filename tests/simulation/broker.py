@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
-from ingester_app.dead_letters import DeadLetter, read_letter
-from ingester_app.dead_letters import to_message as letter_to_message
+from ingester_app.dead_letters import read_letter
+from ingester_app.schema import DeadLetter
 from tests.simulation.copied import Copied
 
 
@@ -79,7 +79,7 @@ class SimulatedBroker(Copied):
         """A dead letter. Its id counts, and what no two runs have alike is left out."""
         self.letters_ever += 1
         plain = replace(letter, id=f"letter-{self.letters_ever}", traceback="", text="", worker="", last_time=0.0)
-        self.letters += (Message(json.dumps(letter_to_message(plain))),)
+        self.letters += (Message(json.dumps(plain.to_message())),)
 
     def read_letters(self) -> list[DeadLetter]:
         """The dead letters that are in their queue."""

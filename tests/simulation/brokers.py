@@ -23,8 +23,8 @@ from ingester_app.broker import (
     ingest_queue,
     send_letter,
 )
-from ingester_app.dead_letters import DeadLetter
-from ingester_app.letter_box import letters_in
+from ingester_app.dead_letter_queue import letters_in
+from ingester_app.schema import DeadLetter
 from ingester_app.settings import ServiceSettings
 from tests.simulation.broker import Message, SimulatedBroker
 

@@ -1,7 +1,7 @@
 """The virtual clock, and how patient the service is on it."""
 
-from ingester_app.retry import Patience
-from lco_ingester.exceptions import TroubleKind
+from ingester_app.retry import RetryPolicy
+from lco_ingester.exceptions import FailureKind
 
 START = 1_600_000_000.0
 """When the simulation begins, in seconds since 1970."""
@@ -9,17 +9,17 @@ START = 1_600_000_000.0
 LAG = 15.0
 """Seconds for which a replica of the archive may not show what was posted; shorter than the patience with files."""
 
-PATIENCES = {
-    TroubleKind.SERVER: Patience(5, 60, 300),
-    TroubleKind.FILE_NOT_READY: Patience(10, 20, 200),
-    TroubleKind.DEPLOYMENT: Patience(60, 60, 300),
+POLICIES = {
+    FailureKind.SERVER: RetryPolicy(5, 60, 300),
+    FailureKind.FILE_NOT_READY: RetryPolicy(10, 20, 200),
+    FailureKind.DEPLOYMENT: RetryPolicy(60, 60, 300),
 }
 """As in the settings, but with fewer tries in it; a file is tried again after 10 s, then every 20 s."""
 
-BRIEF = {**PATIENCES, TroubleKind.FILE_NOT_READY: Patience(10, 10, 10)}
+BRIEF = {**POLICIES, FailureKind.FILE_NOT_READY: RetryPolicy(10, 10, 10)}
 """A file is tried at once and after 10 s: where no replica lags."""
 
-IMPATIENT = {**PATIENCES, TroubleKind.SERVER: Patience(5, 5, 5)}
+IMPATIENT = {**POLICIES, FailureKind.SERVER: RetryPolicy(5, 5, 5)}
 """One retry, then a dead letter."""
 
 

@@ -9,8 +9,8 @@ from typing import Any
 from tests.simulation.bodies import BODIES
 from tests.simulation.choices import choices
 from tests.simulation.promise import broken
-from tests.simulation.quick import quick
 from tests.simulation.scenario import Scenario
+from tests.simulation.speedups import speedups
 from tests.simulation.world import Body, World
 
 LONGEST = 1000
@@ -48,7 +48,7 @@ def explore(scenario: Scenario, bodies: Mapping[str, Body] = BODIES, *, saves_ti
     """Try everything. Raises PromiseBrokenError with the first schedule that breaks the promise."""
     search = _Search(scenario, saves_time)
     started = time.perf_counter()
-    with quick():
+    with speedups():
         search.explored.schedules = search.visit(World(scenario, bodies))
     search.explored.states = len(search.seen)
     search.explored.seconds = time.perf_counter() - started

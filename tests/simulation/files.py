@@ -5,8 +5,8 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from lco_ingester.frame import Fingerprint
-from tests.library.synthetic import image
 from tests.simulation.copied import Copied
+from tests.support.synthetic import image
 
 
 class Event(NamedTuple):

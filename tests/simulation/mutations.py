@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from ingester_app import ingest, letter_box
-from ingester_app.ingest import FrameMessage
+from ingester_app import dead_letter_queue, ingest
+from ingester_app.schema import FrameMessage
 from lco_ingester import steps
-from lco_ingester.exceptions import ArchivedElsewhereError, IngesterError, TroubleKind, TruncatedFrameError
+from lco_ingester.exceptions import ArchivedElsewhereError, FailureKind, IngesterError, TruncatedFrameError
 from tests.simulation import bodies
 from tests.simulation.process import Call, Run
 from tests.simulation.store import SimulatedStore
@@ -47,7 +47,7 @@ def changed(owner: Any, name: str, old: str, new: str) -> Patch:
 
 def final(error: type[IngesterError]) -> Patch:
     """An error that is worth another try counts as a failure of the frame."""
-    return lambda monkeypatch: monkeypatch.setattr(error, "trouble", TroubleKind.FRAME)
+    return lambda monkeypatch: monkeypatch.setattr(error, "failure_kind", FailureKind.FRAME)
 
 
 def acknowledged_before(name: str) -> Patch:
@@ -92,10 +92,12 @@ def acknowledged_early(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 RUN_BEFORE = "redelivered or self.attempts > 0 or self.replayed"
-AGAIN = "_again(message, reached.frame, decision.trouble, around)"
-RETRY = f"        around.retry({AGAIN}, decision.seconds)\n"
-IN_HAND = f"        if isinstance(error, FileChangedError):\n            return ingest({AGAIN}, False, around)\n{RETRY}"
-BEGUN_AGAIN = "reached = _Reached(Named(path), reached.step, message.trouble)"
+AGAIN = "_again(message, reached.frame, decision.retry_state, context)"
+RETRY = f"        context.retry({AGAIN}, decision.seconds)\n"
+IN_HAND = (
+    f"        if isinstance(error, FileChangedError):\n            return ingest({AGAIN}, False, context)\n{RETRY}"
+)
+BEGUN_AGAIN = "reached = _Reached(Named(path), reached.step, message.retry_state)"
 GIVEN_BACK = "        message.requeue()\n        return\n"
 AT_KEY = "there = store.current_version(stored_object(validated, now).key)"
 NO_SUCH_VERSION = "if key is None:\n"
@@ -121,7 +123,7 @@ ARCHIVED_RULE = [
     ),
     Mutation(
         "any refusal of the archive is quiet",
-        changed(steps, "settle", "if not ours and not may_have_run:", "if True:"),
+        changed(steps, "resolve_duplicate", "if not ours and not may_have_run:", "if True:"),
         "one name",
         1,
     ),
@@ -130,7 +132,7 @@ ARCHIVED_RULE = [
         changed(
             ingest,
             "_take_step",
-            "settled = steps.settle(frame, services.archive, may_have_run)",
+            "settled = steps.resolve_duplicate(frame, services.archive, may_have_run)",
             'return "archived already"',
         ),
         "one name",
@@ -138,17 +140,22 @@ ARCHIVED_RULE = [
     ),
     Mutation(
         "whatever someone else archived is announced",
-        changed(steps, "settle", "if not ours and not may_have_run:", "if False:"),
+        changed(steps, "resolve_duplicate", "if not ours and not may_have_run:", "if False:"),
         "archived by someone else",
     ),
     Mutation(
         "bytes that are archived under another name are taken for archived",
-        changed(steps, "settle", NO_SUCH_VERSION, NO_SUCH_VERSION + '        return ArchivedByOther("", "", "")\n'),
+        changed(
+            steps,
+            "resolve_duplicate",
+            NO_SUCH_VERSION,
+            NO_SUCH_VERSION + '        return ArchivedByOther("", "", "")\n',
+        ),
         "one content under two names",
     ),
     Mutation(
         "the VersionId in hand is announced",
-        changed(steps, "settle", "version_set(key, ", "version_set(found.version_id or key, "),
+        changed(steps, "resolve_duplicate", "version_set(key, ", "version_set(found.version_id or key, "),
         "one name twice, md5 filter ignored",
         1,
     ),
@@ -236,11 +243,13 @@ MESSAGES = [
     ),
     Mutation(
         "a letter is removed before its replay is confirmed",
-        changed(letter_box, "replay", "if letter.id not in sent:", "each.remove()\n        if letter.id not in sent:"),
+        changed(
+            dead_letter_queue, "replay", "if letter.id not in sent:", "each.remove()\n        if letter.id not in sent:"
+        ),
         "a letter is replayed",
         3,
     ),
-    Mutation("a server's trouble is final", changed(ingest, "decide", "patience is None", "True"), "one name", 1),
+    Mutation("a server's trouble is final", changed(ingest, "decide", "policy is None", "True"), "one name", 1),
     Mutation("patience has no end", changed(ingest, "decide", "left <= 0", "False"), "one content under two names"),
 ]
 """Acknowledgements, retries and letters."""
@@ -258,7 +267,7 @@ SAVING = [
     ),
     (
         "the VersionId in hand tells whose the bytes are (only the library, which keeps no count, needs to ask)",
-        changed(steps, "settle", "if not ours and not may_have_run:", "if not may_have_run:"),
+        changed(steps, "resolve_duplicate", "if not ours and not may_have_run:", "if not may_have_run:"),
         ("one name, md5 filter ignored", "one name twice, md5 filter ignored"),
     ),
 ]

@@ -2,16 +2,16 @@
 
 from pathlib import PurePath
 
-from ingester_app.dead_letters import DeadLetter
+from ingester_app.schema import DeadLetter
 from lco_ingester import exceptions
-from lco_ingester.exceptions import TroubleKind
+from lco_ingester.exceptions import FailureKind
 from tests.simulation import clock
 from tests.simulation.broker import Announcement
 from tests.simulation.world import World
 
-KINDS = {leaf.reason: leaf.trouble for leaf in vars(exceptions).values() if hasattr(leaf, "trouble")}
+KINDS = {leaf.reason: leaf.failure_kind for leaf in vars(exceptions).values() if hasattr(leaf, "failure_kind")}
 """The kind of trouble behind each reason, as it is before a test changes it."""
-KINDS["DELIVERY_LIMIT"] = TroubleKind.FRAME
+KINDS["DELIVERY_LIMIT"] = FailureKind.FRAME
 
 
 def broken(world: World) -> str | None:
@@ -21,14 +21,14 @@ def broken(world: World) -> str | None:
     scenario's reasons, and none comes before its time; an md5 has one version and a basename one frame. At rest also:
     each name ended as it must.
     """
-    if world.witness.wrong_announcements:
-        return f"announced what is not in the archive: {world.witness.wrong_announcements[0]}"
+    if world.observer.wrong_announcements:
+        return f"announced what is not in the archive: {world.observer.wrong_announcements[0]}"
     letters = world.broker.read_letters()
     for letter in letters:
         if letter.reason not in world.scenario.reasons:
             return f"a dead letter {letter.reason} in step {letter.step} for {letter.path}"
-        patience = world.scenario.patiences.get(KINDS[letter.reason])
-        if patience is not None and world.now < clock.START + patience.total:
+        policy = world.scenario.retry_policies.get(KINDS[letter.reason])
+        if policy is not None and world.now < clock.START + policy.total:
             return f"{letter.path} was given up too early: {letter.reason} in step {letter.step}"
     rows, frames = world.archive.rows, world.archive.frames
     if len({row.md5 for row in rows}) < len(rows) or len({frame.basename for frame in frames}) < len(frames):
@@ -54,7 +54,7 @@ def _wrong_end(world: World, path: str, letters: list[DeadLetter]) -> str | None
         return f"{path} is archived, but neither announced nor in a dead letter"
     [frame] = [frame for frame in world.archive.frames if frame.basename == basename]
     # A file that went back to bytes that are archived: no API can make the archive show their record again.
-    if frame.shows != md5 and basename in world.witness.outdated - world.witness.open_window:
+    if frame.shows != md5 and basename in world.observer.outdated - world.observer.open_window:
         return f"{path}: the archive shows the record of an older version"
     return None
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from ingester_app.retry import Patiences
+from ingester_app.retry import RetryPolicies
 from tests.simulation import clock
 from tests.simulation.files import Event
 
@@ -31,5 +31,5 @@ class Scenario:
     page: int | None = None
     delivery_limit: int = 20
     listens: bool = True
-    patiences: Patiences = field(default_factory=lambda: clock.PATIENCES)
+    retry_policies: RetryPolicies = field(default_factory=lambda: clock.POLICIES)
     reasons: frozenset[str] = frozenset()

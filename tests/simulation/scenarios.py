@@ -32,7 +32,7 @@ def _scenarios() -> list[Scenario]:
     twice = replace(one, names=(PATH, PATH), faults=1)
     changing = replace(one, listens=False, faults=1)
     twice_changing = replace(changing, names=(PATH, PATH), faults=0)
-    gone = {"reasons": GONE, "patiences": clock.BRIEF}
+    gone = {"reasons": GONE, "retry_policies": clock.BRIEF}
     return [
         one,
         replace(one, name="one name, lagging replicas", listens=False, **lagging),
@@ -48,7 +48,7 @@ def _scenarios() -> list[Scenario]:
             files={PATH: "first", SECOND: "first"},
             faults=1,
             reasons=ELSEWHERE,
-            patiences=clock.BRIEF,
+            retry_policies=clock.BRIEF,
         ),
         replace(one, name="archived by someone else", others=(OTHER,), **lagging),
         replace(one, name="archived by someone else, md5 filter ignored", others=(OTHER,), **unfiltered),
@@ -68,7 +68,7 @@ def _scenarios() -> list[Scenario]:
             name="a file is still being written",
             files={PATH: HALF + "first"},
             events=(COMPLETED,),
-            patiences=clock.BRIEF,
+            retry_policies=clock.BRIEF,
             reasons=SHORT,
         ),
         replace(changing, name="a file vanishes", events=(VANISHED,), **gone),
@@ -82,7 +82,7 @@ def _scenarios() -> list[Scenario]:
             workers=1,
             **gone,
         ),
-        replace(one, name="a letter is replayed", patiences=clock.IMPATIENT, replays=1, reasons=SERVERS),
+        replace(one, name="a letter is replayed", retry_policies=clock.IMPATIENT, replays=1, reasons=SERVERS),
         replace(one, name="a letter of the broker is replayed", delivery_limit=0, replays=1, reasons=KILLERS),
     ]
 
@@ -111,7 +111,7 @@ def mixture(seed: int) -> Scenario:
         page=chance.choice((None, 0, 1)),
         delivery_limit=chance.choice((1, 20)),
         listens=chance.choice((True, False)),
-        patiences=chance.choice((clock.PATIENCES, clock.IMPATIENT)),
+        retry_policies=chance.choice((clock.POLICIES, clock.IMPATIENT)),
         # With so much at once any of these may come about; that each name ends as it must is checked all the same.
         reasons=ELSEWHERE | SERVERS | GONE | SHORT | KILLERS | {"FILE_CHANGED"},
     )

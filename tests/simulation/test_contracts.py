@@ -17,11 +17,11 @@ from lco_ingester.exceptions import ArchiveRefusedError, FileChangedError
 from lco_ingester.frame import Record
 from lco_ingester.settings import load_settings
 from lco_ingester.store import StoredObject, StoredVersion, open_store
-from tests.library.synthetic import CARDS, new_basename
 from tests.simulation.archive import SimulatedArchive
 from tests.simulation.brokers import FRAMES, LETTERS, NAMES, Real, Simulated
 from tests.simulation.store import SimulatedStore
 from tests.support.servers import running_archive
+from tests.support.synthetic import CARDS, new_basename
 
 NUMBERS = count(1)
 LIMIT = 2

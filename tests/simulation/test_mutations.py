@@ -20,8 +20,8 @@ from tests.simulation.mutations import (
     ingest,
 )
 from tests.simulation.promise import broken
-from tests.simulation.quick import quick
 from tests.simulation.scenarios import SCENARIOS
+from tests.simulation.speedups import speedups
 from tests.simulation.test_promise import reasons_of_a_restless_file
 
 MUTATIONS = [*ARCHIVED_RULE, *FILES, *MESSAGES]
@@ -35,7 +35,7 @@ def test_the_promise_breaks_if(mutation: Mutation, monkeypatch: pytest.MonkeyPat
         explore(scenario)
     print(str(found.value)[:1000])
     _, _, steps_taken = found.value.schedule.partition("| ")
-    with quick():
+    with speedups():
         *_, (_, world) = replay(scenario, steps_taken.split(", "))
         assert found.value.why in (broken(world), *CIRCLES), "the schedule does not show it again"
 
@@ -62,5 +62,5 @@ def test_without_the_look_into_the_store_there_are_more_versions(monkeypatch: py
 
 
 def test_a_restless_file_is_never_given_up_if_its_patience_begins_anew(monkeypatch: pytest.MonkeyPatch) -> None:
-    changed(ingest, "_after", BEGUN_AGAIN, BEGUN_AGAIN.replace("message.trouble", "None"))(monkeypatch)
+    changed(ingest, "_after", BEGUN_AGAIN, BEGUN_AGAIN.replace("message.retry_state", "None"))(monkeypatch)
     assert reasons_of_a_restless_file() == []

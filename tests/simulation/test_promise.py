@@ -14,9 +14,9 @@ from tests.simulation.bodies import BODIES
 from tests.simulation.choices import choices
 from tests.simulation.explore import explore, replay, walk
 from tests.simulation.process import Call, Process, Run
-from tests.simulation.quick import quick
 from tests.simulation.scenario import Scenario
 from tests.simulation.scenarios import PATH, REWRITTEN, REWRITTEN_BACK, SCENARIOS, mixture
+from tests.simulation.speedups import speedups
 from tests.simulation.world import World
 
 KILLED_AFTER_THE_POST = (
@@ -34,7 +34,7 @@ def test_the_promise_is_kept_in_every_order_of_events_and_with_every_fault(scena
 @given(seed=st.integers(0, 10**6), chances=st.lists(st.floats(0, 1, exclude_max=True), max_size=150))
 @settings(max_examples=200, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 def test_the_promise_is_kept_in_long_schedules_of_all_sorts(seed: int, chances: list[float]) -> None:
-    with quick():
+    with speedups():
         walk(mixture(seed), iter(chances))
 
 
@@ -52,7 +52,7 @@ def test_what_saves_time_hides_no_end(name: str, faults: int) -> None:
 
 def test_a_schedule_runs_again_exactly() -> None:
     scenario = replace(SCENARIOS["one name"], listens=False)
-    with quick():
+    with speedups():
         first = [(choice, world.key) for choice, world in replay(scenario, KILLED_AFTER_THE_POST, BODIES)]
         again = [(choice, world.key) for choice, world in replay(scenario, KILLED_AFTER_THE_POST, BODIES)]
     assert first == again
@@ -60,7 +60,7 @@ def test_a_schedule_runs_again_exactly() -> None:
 
 def test_a_file_that_is_parsed_each_time_comes_to_the_same_end() -> None:
     scenario = replace(SCENARIOS["one name"], listens=False)
-    with quick():
+    with speedups():
         *_, (_, quickly) = replay(scenario, KILLED_AFTER_THE_POST)
     *_, (_, slowly) = replay(scenario, KILLED_AFTER_THE_POST)
     assert slowly.is_at_rest
@@ -84,7 +84,7 @@ def test_a_file_that_changes_before_every_put_is_given_up_when_its_patience_ends
 
 
 def test_a_killed_worker_gives_its_message_back_as_redelivered() -> None:
-    with quick():
+    with speedups():
         world = World(replace(SCENARIOS["one name"], listens=False), BODIES)
         [process] = world.after("a:has_version!killed").processes
     assert process.hand.redelivered
@@ -106,10 +106,10 @@ def test_a_schedule_is_replayed_by_hand(capsys: pytest.CaptureFixture[str], monk
 def reasons_of_a_restless_file() -> list[str]:
     """The letters for a file that changes after each reading, twelve times in all."""
     events = (REWRITTEN, REWRITTEN_BACK) * 6
-    scenario = Scenario("restless", (PATH,), {PATH: "first"}, 0, events, listens=False, patiences=clock.BRIEF)
+    scenario = Scenario("restless", (PATH,), {PATH: "first"}, 0, events, listens=False, retry_policies=clock.BRIEF)
     world = World(scenario, BODIES)
     last = ""
-    with quick():
+    with speedups():
         while possible := choices(world):
             changes = [choice for choice in possible if choice.startswith("file")]
             last = changes[0] if last in ("a:has_version", "a:head") and changes else possible[0]

@@ -15,10 +15,10 @@ from tests.simulation.archive import SimulatedArchive
 from tests.simulation.broker import Announcement, Message, SimulatedBroker
 from tests.simulation.copied import Copied
 from tests.simulation.files import SimulatedFiles, md5_of
+from tests.simulation.observer import Observer
 from tests.simulation.process import Process, Run
 from tests.simulation.scenario import Scenario
 from tests.simulation.store import SimulatedStore
-from tests.simulation.witness import Witness
 
 Body = Callable[[Run, "World"], None]
 
@@ -43,7 +43,7 @@ class World(Copied):
         self.files = SimulatedFiles(dict(scenario.files))
         self.broker = SimulatedBroker(scenario.delivery_limit)
         self.processes: tuple[Process, ...] = ()
-        self.witness = Witness()
+        self.observer = Observer()
         self._bodies = bodies
         for number, (basename, content) in enumerate(scenario.others):
             version = {"key": f"other{number}", "md5": md5_of(content), "extension": ".fits"}
@@ -59,7 +59,7 @@ class World(Copied):
     def key(self) -> int:
         """Equal for equal states (two of a million differing ones are taken for one with a chance of 3 in 10^8)."""
         now = self.now
-        processes = [(_role(each), each.key(now), self.witness.key_of(each.name)) for each in self.processes]
+        processes = [(_role(each), each.key(now), self.observer.key_of(each.name)) for each in self.processes]
         return hash((
             self.faults,
             self.replays,
@@ -69,7 +69,7 @@ class World(Copied):
             self.files.key,
             self.broker.key(now),
             frozenset(Counter(processes).items()),  # whether it is worker a or b does not matter
-            self.witness.key,
+            self.observer.key,
         ))  # fmt: skip
 
     @property
@@ -115,13 +115,13 @@ class World(Copied):
 
     def look(self, who: str, path: str) -> Fingerprint | None:
         """A process looks at a file."""
-        self.witness.looked(who, PurePath(path).stem, self.files.held(path))
+        self.observer.looked(who, PurePath(path).stem, self.files.held(path))
         return self.files.look(path)
 
     def put(self, who: str, content: bytes, size: int, md5: str, target: StoredObject) -> str:
         """A process puts."""
         version_id = self.store.put(io.BytesIO(content), size, md5, target)
-        self.witness.put(who, PurePath(target.key).stem, md5)
+        self.observer.put(who, PurePath(target.key).stem, md5)
         return version_id
 
     def post(self, who: str, record: Record) -> Posted | DuplicateVersion:
@@ -132,7 +132,7 @@ class World(Copied):
             paths = [path for path in self.scenario.files if PurePath(path).stem == basename]
             meant = {self.files.meant(path) for path in paths}
             gone = all(self.files.held(path) is None for path in paths)
-            self.witness.posted(who, basename, version["md5"], meant, gone=gone)
+            self.observer.posted(who, basename, version["md5"], meant, gone=gone)
         return answer
 
     def announce(self, record: Record, message_id: str) -> None:
@@ -140,14 +140,14 @@ class World(Copied):
         [version] = record["version_set"]
         said = Announcement(record["basename"], version["key"], version["md5"], message_id)
         self.broker.announced |= {said}
-        self.witness.announced(said, self.archive.version(said.md5))
+        self.observer.announced(said, self.archive.version(said.md5))
 
     def copy(self) -> "World":
         """A world of its own that is as this one."""
         world = super().copy()
         world.store, world.archive = self.store.copy(), self.archive.copy()
         world.files, world.broker = self.files.copy(), self.broker.copy()
-        world.witness = self.witness.copy()
+        world.observer = self.observer.copy()
         return world
 
     def _go_on(self, choice: str) -> None:
@@ -174,7 +174,7 @@ class World(Copied):
     def _end(self, process: Process, *, keep_looks: bool = False) -> None:
         self.processes = tuple(each for each in self.processes if each.name != process.name)
         if not keep_looks:
-            self.witness.ended(process.name)
+            self.observer.ended(process.name)
 
     def _give_back(self, process: Process) -> None:
         if process.name == "listener":

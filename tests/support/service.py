@@ -22,8 +22,8 @@ from ingester_app.broker import (
     ingest_queue,
     queue_length,
 )
-from ingester_app.dead_letters import DeadLetter
-from ingester_app.letter_box import letters_in
+from ingester_app.dead_letter_queue import letters_in
+from ingester_app.schema import DeadLetter
 from ingester_app.settings import ServiceSettings
 from lco_ingester.settings import load_settings
 from tests.support.servers import ArchiveServer, S3Server

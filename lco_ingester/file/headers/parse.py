@@ -1,0 +1,73 @@
+"""What astropy makes of the headers of a file, without the file; and without astropy, where nothing is to be judged."""
+
+import struct
+import warnings
+
+from astropy.io import fits
+from astropy.utils.exceptions import AstropyWarning
+
+from lco_ingester.exceptions import FitsStructureError
+from lco_ingester.file.datafile import SizedReader
+from lco_ingester.file.headers.frame_header import FrameHeader
+from lco_ingester.file.headers.plain_cards import split_header
+from lco_ingester.file.headers.raw_header import BLOCK, RawHeader
+from lco_ingester.file.headers.structural_cards import shown
+
+# All that astropy was seen to raise over damaged headers.
+_ASTROPY_ERRORS = (
+    OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, AssertionError, RecursionError,
+    struct.error, fits.VerifyError,
+)  # fmt: skip
+
+
+def as_astropy_reads(headers: list[RawHeader], path: str) -> list[FrameHeader]:
+    """The headers, a tile-compressed image's as that of the image it holds.
+
+    Astropy is asked only if there is something to judge. Raises FitsStructureError if it cannot make sense of them.
+    """
+    split = [split_header(header.as_others_read_it.decode("ascii")) for header in headers]
+    of_each = (None if each.odd else shown(each.shape, number, len(split)) for number, each in enumerate(split))
+    shapes = [shape for shape in of_each if shape is not None]
+    if len(shapes) == len(split):
+        return [FrameHeader({**each.plain, **shape}) for each, shape in zip(split, shapes, strict=True)]
+    hdus = [(each.others, header.data_size()) for each, header in zip(split, headers, strict=True)]
+    return [FrameHeader(each.plain, judged) for each, judged in zip(split, _by_astropy(hdus, path), strict=True)]
+
+
+def _by_astropy(hdus: list[tuple[str, int]], path: str) -> list[fits.Header]:
+    """What astropy makes of the cards and the size in bytes of each HDU."""
+    with warnings.catch_warnings():
+        # What astropy warns of is judged here, in our own words.
+        warnings.simplefilter("ignore", AstropyWarning)
+        try:
+            # memmap and mode said, for else astropy looks for them in the file object.
+            found = [hdu.header for hdu in fits.open(_HeadersAlone(hdus), mode="readonly", memmap=False)]
+        except _ASTROPY_ERRORS as error:
+            raise FitsStructureError(frame=path, expected="headers that astropy can read", found=str(error)) from error
+    if len(found) != len(hdus):
+        raise FitsStructureError(frame=path, expected=f"{len(hdus)} HDUs", found=f"{len(found)} that astropy can read")
+    return found
+
+
+class _HeadersAlone(SizedReader):
+    """A FITS file of which only the headers can be read: all that astropy needs, wherever the bytes may come from.
+
+    It is made of each HDU's header and the size of the data behind it, in bytes.
+    """
+
+    def __init__(self, hdus: list[tuple[str, int]]) -> None:
+        self._blocks: dict[int, bytes] = {}
+        end = 0
+        for header, data_size in hdus:
+            raw = header.encode("ascii").ljust(-(-len(header) // BLOCK) * BLOCK)
+            self._blocks |= {end + at: raw[at : at + BLOCK] for at in range(0, len(raw), BLOCK)}
+            end += len(raw) + -(-data_size // BLOCK) * BLOCK
+        super().__init__(end + BLOCK)
+
+    def read(self, size: int = -1) -> bytes:
+        """The block at this place, or none of it: astropy reads header by header, block by block."""
+        block, within = divmod(self._position, BLOCK)
+        found = self._blocks.get(block * BLOCK, b"")[within:]
+        piece = found if size is None or size < 0 else found[:size]
+        self._position += len(piece)
+        return piece

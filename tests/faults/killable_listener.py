@@ -1,0 +1,32 @@
+"""The real listener, with a moment after each dispatch: `python -m tests.faults.killable_listener`."""
+
+import os
+import sys
+from typing import Any
+
+from celery import Celery
+
+import listener
+from tests.faults.hooks import Hooks
+
+hooks = Hooks.of_environment()
+_dispatch = listener.dispatch
+_send_task = Celery.send_task
+
+
+def _dispatch_and_reach(app: Celery, message: dict[str, Any], path: str) -> None:
+    hooks.reach("before:dispatch", path)
+    _dispatch(app, message, path)
+    hooks.reach("after:dispatch", path)
+
+
+def _send_not_mandatory(app: Celery, *arguments: Any, mandatory: bool, **named: Any) -> Any:
+    return _send_task(app, *arguments, **named)
+
+
+listener.dispatch = _dispatch_and_reach
+if "mandatory" in os.environ.get("WITHOUT", "").split(","):
+    Celery.send_task = _send_not_mandatory
+
+if __name__ == "__main__":
+    sys.exit(listener.main())

@@ -1,0 +1,87 @@
+"""What makes the search some five times as fast, and is no part of what is searched."""
+
+import copy
+import io
+import logging
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from functools import lru_cache
+from types import SimpleNamespace
+from typing import Any, BinaryIO
+from unittest.mock import patch
+
+from ingester_app import dead_letters
+from lco_ingester import steps
+from lco_ingester.exceptions import IngesterError
+from lco_ingester.file import types
+from lco_ingester.file.stream import HashingReader
+from lco_ingester.record import build
+from tests.simulation.files import SITES_EXTENSION
+from tests.support.synthetic import checks
+
+DEPTH = 20_000
+"""Calls within calls: the search goes down some four for each step of a schedule."""
+
+
+@contextmanager
+def speedups() -> Iterator[None]:
+    """Silence, depth, no tracebacks in letters, and parsing of each file once.
+
+    `steps.read_frame` runs whole; but the two pure functions in it, from bytes to headers and from headers to record,
+    remember what they gave for the same bytes and the same name. A run begins again at each of its calls, so they
+    would give the same some ten thousand times. `test_promise.py` compares with the real ones.
+    """
+    limit, disabled = sys.getrecursionlimit(), logging.root.manager.disable
+    with ExitStack() as stack:
+        stack.enter_context(patch.object(steps, "headers_of", _headers_of))
+        stack.enter_context(patch.object(steps, "headers_by_hook", _headers_by_hook))
+        stack.enter_context(patch.object(steps, "build_record", _build_record))
+        stack.enter_context(patch.object(dead_letters, "traceback", SimpleNamespace(format_exception=lambda _: ())))
+        sys.setrecursionlimit(DEPTH)
+        logging.disable(logging.CRITICAL)
+        try:
+            yield
+        finally:
+            logging.disable(disabled)
+            sys.setrecursionlimit(limit)
+
+
+class _Headers(tuple[Any, ...]):
+    """Headers, and the bytes that they are of."""
+
+    content: bytes
+
+
+def _headers_of(reader: HashingReader, extension: str, path: str, asked: Any, metadata: None) -> _Headers | None:
+    if extension == SITES_EXTENSION:
+        return None
+    headers = _parsed(reader.read(-1), extension, path, asked)
+    if isinstance(headers, IngesterError):
+        raise copy.copy(headers)
+    return headers
+
+
+def _headers_by_hook(stream: BinaryIO, extension: str, path: str) -> _Headers | IngesterError:
+    return _parsed(stream.read(), extension, path, checks())
+
+
+@lru_cache
+def _parsed(content: bytes, extension: str, path: str, asked: Any) -> _Headers | IngesterError:
+    try:
+        reader = HashingReader(io.BytesIO(content), path)
+        headers = _Headers(types.headers_of(reader, extension, path, asked) or ())
+    except IngesterError as error:
+        return error
+    headers.content = content
+    return headers
+
+
+def _build_record(headers: _Headers, basename: str, extension: str, rules: Any, path: str) -> Any:
+    key = headers.content, basename, extension, rules, path
+    if key not in _records:
+        _records[key] = build.build_record(headers, basename, extension, rules, path)
+    return _records[key]
+
+
+_records: dict[Any, Any] = {}

@@ -1,0 +1,113 @@
+"""Small real servers that answer as told, or not at all."""
+
+import json
+import socket
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs
+
+import requests
+
+from ingester_demo.http_server import running
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An answer: a body that is no text goes as JSON, a text as an HTML page."""
+
+    status: int = 200
+    body: Any = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A request as it came."""
+
+    method: str
+    path: str
+    query: dict[str, list[str]]
+    headers: dict[str, str]
+    body: bytes
+
+
+@dataclass
+class Scripted:
+    """A WSGI application that gives one answer after the other, and the last for ever."""
+
+    answers: list[Answer]
+    url: str = ""
+    asked: list[Asked] = field(default_factory=list)
+
+    def tell(self, *answers: Answer) -> None:
+        """Give these answers from now on, and forget what was asked."""
+        self.answers[:] = answers
+        self.asked.clear()
+
+    def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        self.asked.append(_asked(environ))
+        answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        page = isinstance(answer.body, str)
+        body = (answer.body if page else json.dumps(answer.body)).encode()
+        headers = {"Content-Type": "text/html" if page else "application/json", **answer.headers}
+        start_response(f"{answer.status} Scripted", [*headers.items(), ("Content-Length", str(len(body)))])
+        return [body]
+
+
+@contextmanager
+def scripted(*answers: Answer) -> Iterator[Scripted]:
+    """A running server that answers so; its `url` ends with a slash."""
+    app = Scripted(list(answers))
+    with running(app) as url:
+        app.url = url
+        yield app
+
+
+@contextmanager
+def silent_port() -> Iterator[int]:
+    """A port that accepts connections and never answers."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        yield listening.getsockname()[1]
+
+
+def closed_port() -> int:
+    """A port on which nobody listens."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        return int(listening.getsockname()[1])
+
+
+def _asked(environ: "WSGIEnvironment") -> Asked:
+    headers = {name[5:].replace("_", "-").lower(): value for name, value in environ.items() if name.startswith("HTTP_")}
+    body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+    query = parse_qs(environ.get("QUERY_STRING", ""))
+    return Asked(environ["REQUEST_METHOD"], environ["PATH_INFO"], query, headers, body)
+
+
+@contextmanager
+def committing_and_failing(archive_url: str) -> Iterator[str]:
+    """A door to an Archive API that passes everything on and answers each POST with a 500, as the real one may."""
+
+    def app(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        asked = _asked(environ)
+        passed = requests.request(
+            asked.method,
+            archive_url + asked.path.lstrip("/"),
+            params=asked.query,
+            data=asked.body,
+            headers={"Authorization": asked.headers["authorization"], "Content-Type": "application/json"},
+            timeout=10,
+        )
+        failed = asked.method == "POST" and passed.ok
+        body = b"<h1>Server Error (500)</h1>" if failed else passed.content
+        kind = "text/html" if failed else "application/json"
+        head = [("Content-Type", kind), ("Content-Length", str(len(body)))]
+        start_response("500 Failed" if failed else f"{passed.status_code} Passed", head)
+        return [body]
+
+    with running(app) as url:
+        yield url
