@@ -27,7 +27,6 @@ ENV PATH=/opt/venv/bin:$PATH HOME=/tmp PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECOD
 RUN useradd --no-log-init --uid 10001 --user-group --no-create-home --home-dir /tmp --shell /usr/sbin/nologin ingester
 WORKDIR /app
 COPY deploy/entrypoint deploy/healthcheck /usr/local/bin/
-COPY listener.py tasks.py celeryconfig.py ./
 USER 10001:10001
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=15s --timeout=5s --start-period=60s --retries=3 CMD ["healthcheck"]

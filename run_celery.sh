@@ -38,11 +38,8 @@ esac
 
 make_environment ".[service]"
 # One clear line for wrong settings, in place of one from each process.
-python -c "import celeryconfig"
-read -r queue patience < <(python -c \
-    'from celeryconfig import settings; print(settings.ingest_queue, settings.soft_shutdown_seconds)')
+time_limit="$(python -c 'import celeryconfig; print(celeryconfig.worker_soft_shutdown_timeout)')"
 
-scratch="$(mktemp -d)"
 declare -A names=()
 
 start() {
@@ -56,22 +53,20 @@ stop_all() {
     trap '' INT TERM
     for pid in "${!names[@]}"; do kill -TERM "$pid" 2>/dev/null || true; done
     # What takes longer is put back by RabbitMQ, which gets no acknowledgement, and is lost to nobody.
-    { sleep "$patience" && for pid in "${!names[@]}"; do kill -KILL -- "-$pid" 2>/dev/null || true; done; } &
+    { sleep "$time_limit" && for pid in "${!names[@]}"; do kill -KILL -- "-$pid" 2>/dev/null || true; done; } &
     for pid in "${!names[@]}"; do wait "$pid" 2>/dev/null || true; done
     kill -KILL -- "-$!" 2>/dev/null || true # it ignores SIGTERM, as we do now
-    rm -rf "$scratch"
 }
 
 # Job control puts each process into a group of its own: a Ctrl-C comes to us alone, and to them once.
 set -m
 trap 'echo "stopping" >&2; stop_all; exit 0' INT TERM
 
-start listener python listener.py
-start worker celery -A tasks worker -Q "$queue" -n ingest@%h -c "${WORKER_CONCURRENCY:-$(nproc)}" \
-    --without-gossip --without-mingle
-start "periodic worker" celery -A tasks worker -Q periodic -n periodic@%h -c 1 --without-gossip --without-mingle
-start beat celery -A tasks beat --schedule "$scratch/schedule" --pidfile=
-start Flower celery -A tasks flower --address=127.0.0.1 --port="${FLOWER_PORT:-5555}"
+start listener ingester run listener
+start worker ingester run worker --concurrency "${WORKER_CONCURRENCY:-$(nproc)}"
+start "periodic worker" ingester run periodic
+start beat ingester run beat
+start Flower ingester run flower
 
 code=0
 wait -n -p ended "${!names[@]}" || code=$?

@@ -1,11 +1,11 @@
-"""A circuit breaker before each neighbour: a server that is down costs a frame microseconds, and not a time-out."""
+"""A circuit breaker for each external service: a server that is down costs a frame microseconds, not a time-out."""
 
 import copy
 import logging
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
-from typing import Any, cast
+from functools import wraps
+from typing import ParamSpec, TypeVar
 
 from circuitbreaker import CircuitBreaker
 
@@ -22,13 +22,16 @@ from lco_ingester.publisher import Publisher
 from lco_ingester.services import Services
 from lco_ingester.store import Store
 
+P = ParamSpec("P")
+T = TypeVar("T")
+
 logger = logging.getLogger(__name__)
 
 
 class Breaker:
-    """Stands before a server: after some calls in a row without an answer it is left alone for some seconds.
+    """Opens after `failures` calls in a row without an answer; then the server is not called for `seconds` seconds.
 
-    Then one call goes through, and decides. What the server refuses is an answer.
+    After that one call goes through: an answer closes the circuit, a failure opens it again. A refusal is an answer.
     """
 
     def __init__(
@@ -36,62 +39,89 @@ class Breaker:
     ) -> None:
         self._server = server
         self._unavailable = unavailable
+        self._seconds = seconds
         self._metrics = metrics
         self._circuit = CircuitBreaker(failures, seconds, BackoffRetryError, server)
 
-    def call(self, function: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
-        """Call the server's method. Raises its errors, or the server's unavailability without asking it."""
-        if self._circuit.opened:
-            raise self._unavailable(
-                detail=f"not asked, for it gave no answer {self._circuit.failure_count} times in a row",
-                found=self._last_failure(),
-            )
-        was_closed = self._circuit.closed
-        try:
-            with self._circuit:
-                return function(*arguments, **named)
-        finally:
-            self._tell(was_closed)
+    def guard(self, method: Callable[P, T]) -> Callable[P, T]:
+        """The method behind this breaker.
+
+        It raises the method's own errors, or, while the circuit is open, the error for a server that is unavailable,
+        with `was_called` False and the rest of the time as `retry_after`.
+        """
+
+        @wraps(method)
+        def call(*arguments: P.args, **named: P.kwargs) -> T:
+            if self._circuit.opened:
+                raise self._refusal()
+            was_closed = self._circuit.closed
+            try:
+                with self._circuit:
+                    return method(*arguments, **named)
+            finally:
+                self._report(was_closed)
+
+        return call
+
+    def _refusal(self) -> BackoffRetryError:
+        return self._unavailable(
+            detail=f"not called: the circuit is open after {self._circuit.failure_count} failures in a row",
+            found=self._last_failure(),
+            retry_after=max(0.0, self._circuit.open_remaining),
+            was_called=False,
+        )
 
     def _last_failure(self) -> str:
-        """What the server did last, without the frame that it did it to: another one is in hand now."""
+        """The server's last failure, without the frame that it happened to: that was another one."""
         error = copy.copy(self._circuit.last_failure)
         if isinstance(error, IngesterError):
             error.frame = ""
         return str(error)
 
-    def _tell(self, was_closed: bool) -> None:
+    def _report(self, was_closed: bool) -> None:
         is_closed = self._circuit.closed
         if is_closed == was_closed:
             return
         self._metrics.send("ingester.circuit_open", 0 if is_closed else 1, server=self._server)
         if is_closed:
-            logger.warning("%s answers again", self._server)
-        else:
-            logger.error("%s does not answer; it is left alone for a while", self._server)
-
-
-class _Guarded:
-    """Any server of ours, each call of it by way of a breaker."""
-
-    def __init__(self, server: Any, breaker: Breaker) -> None:
-        self._server = server
-        self._breaker = breaker
-
-    def __getattr__(self, name: str) -> Any:
-        return partial(self._breaker.call, getattr(self._server, name))
+            logger.warning("circuit closed: %s answers again", self._server)
+            return
+        failures = self._circuit.failure_count
+        logger.error(
+            "circuit open: %s failed %d times in a row; not called for %g s", self._server, failures, self._seconds
+        )
 
 
 def guarded(services: Services, failures: int, seconds: float) -> Services:
-    """The same services, each behind a breaker of its own."""
+    """The same services with each call that needs the server behind a breaker of its own.
 
-    def guard(server: Any, name: str, unavailable: type[BackoffRetryError]) -> Any:
-        return _Guarded(server, Breaker(name, unavailable, failures, seconds, services.metrics))
+    Data and `close` stay as they are.
+    """
 
-    publisher = services.publisher
+    def breaker(server: str, unavailable: type[BackoffRetryError]) -> Breaker:
+        return Breaker(server, unavailable, failures, seconds, services.metrics)
+
+    store, archive = breaker("S3", StoreUnavailableError), breaker("Archive-API", ArchiveUnavailableError)
+    exchange = breaker("processed-exchange", BrokerUnavailableError)
     return replace(
         services,
-        store=cast(Store, guard(services.store, "S3", StoreUnavailableError)),
-        archive=cast(Archive, guard(services.archive, "Archive-API", ArchiveUnavailableError)),
-        publisher=publisher and cast(Publisher, guard(publisher, "processed-exchange", BrokerUnavailableError)),
+        store=_with_guard(services.store, store, Store.put, Store.current_version, Store.check),
+        archive=_with_guard(
+            services.archive,
+            archive,
+            Archive.has_version,
+            Archive.find_frame,
+            Archive.post_frame,
+            Archive.post_thumbnail,
+            Archive.holdings,
+        ),
+        publisher=services.publisher and _with_guard(services.publisher, exchange, Publisher.publish),
     )
+
+
+def _with_guard(server: T, breaker: Breaker, *methods: Callable[..., object]) -> T:
+    """A copy of the adapter that calls these methods of the original by way of the breaker."""
+    copied = copy.copy(server)
+    for method in methods:
+        setattr(copied, method.__name__, breaker.guard(getattr(server, method.__name__)))
+    return copied

@@ -13,7 +13,7 @@ from kombu import Connection, Exchange, Queue
 
 from ingester_app.schema import DeadLetter
 from ingester_app.settings import ServiceSettings
-from lco_ingester.exceptions import BrokerDeploymentError, SettingsError
+from lco_ingester.exceptions import BrokerDeploymentError
 from lco_ingester.publisher import transport_options
 
 INGEST_TASK = "ingest"
@@ -31,19 +31,6 @@ logger = logging.getLogger(__name__)
 def is_rabbitmq(url: str) -> bool:
     """Whether the broker is RabbitMQ: it has quorum queues, confirms and delays; the others have none of them."""
     return urlsplit(url).scheme in ("amqp", "amqps", "pyamqp")
-
-
-def require_real_broker(settings: ServiceSettings) -> None:
-    """Raise SettingsError if a broker is the library's default one, which no other process can reach."""
-    memory = [
-        name.upper()
-        for name in ("fits_broker", "broker_url")
-        if getattr(settings, name).get_secret_value().startswith("memory://")
-    ]
-    if memory:
-        raise SettingsError(
-            f"the service needs a real broker: set {' and '.join(memory)} to a URL such as amqp://user:password@host:5672/"
-        )
 
 
 def fits_queue(settings: ServiceSettings) -> Queue:

@@ -1,17 +1,19 @@
-"""Is it worth another try, and when? Pure: an error and what went before → a decision."""
+"""Retry a frame, and when? Pure: an error and the retries before it → a decision."""
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ingester_app.schema import RetryState
 from ingester_app.settings import ServiceSettings
 from lco_ingester.exceptions import FailureKind, IngesterError
 
+SHARE_OF_OUTAGE = 1 / 8  # of its age: the longest pause of a frame whose server is known to be down
+
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """How long, in seconds, to wait at first, at most, and in all, before a frame becomes a dead letter."""
+    """Seconds: bound of the first pause, bound of every pause, and the time after which a frame is a dead letter."""
 
     first: float
     longest: float
@@ -20,7 +22,7 @@ class RetryPolicy:
 
 @dataclass(frozen=True, slots=True)
 class RetryIn:
-    """Try again in so many whole seconds (RabbitMQ's delays know no others), with this trouble in the message."""
+    """Try again in so many whole seconds (RabbitMQ's delays have no fractions), with this state in the message."""
 
     seconds: int
     retry_state: RetryState
@@ -52,24 +54,34 @@ def retry_policies(settings: ServiceSettings) -> dict[FailureKind, RetryPolicy]:
 def decide(
     error: Exception, before: RetryState | None, now: float, policies: RetryPolicies, jitter: Callable[[], float]
 ) -> RetryIn | GiveUp:
-    """What is to become of a frame after this error.
+    """What becomes of a frame after this error.
 
     Exponential backoff with full jitter: `jitter()` is a number in [0, 1). A wait that the server asked for
-    (Retry-After) is kept to. An error that is not the ingester's own is a mistake in the program, and is buried at
-    once with its traceback.
+    (Retry-After) is kept. An error that is not an IngesterError is a fault of the program: the frame is dead-lettered
+    at once, with the traceback.
     """
     if not isinstance(error, IngesterError):
         return GiveUp("PROGRAM_ERROR")
     policy = policies.get(error.failure_kind)
     if policy is None:
         return GiveUp(error.reason)
-    retry_state = (
-        before if before is not None and before.kind == error.failure_kind else RetryState(error.failure_kind, now, 0)
-    )
-    left = retry_state.since + policy.total - now
+    is_same = before is not None and before.kind == error.failure_kind
+    state = before if before is not None and is_same else RetryState(error.failure_kind, now, 0)
+    left = state.since + policy.total - now
     if left <= 0:
         return GiveUp(error.reason)
-    wait = jitter() * min(policy.longest, policy.first * 2.0 ** min(retry_state.attempt, 60))
     # The last try comes when the policy's time is over, not long before or after it.
-    seconds = max(1, math.ceil(min(max(wait, error.retry_after or 0.0), left)))
-    return RetryIn(seconds, RetryState(retry_state.kind, retry_state.since, retry_state.attempt + 1))
+    seconds = max(1, math.ceil(min(_pause(error, state, now, policy, jitter()), left)))
+    return RetryIn(seconds, replace(state, attempt=state.attempt + error.was_called))
+
+
+def _pause(error: IngesterError, state: RetryState, now: float, policy: RetryPolicy, chance: float) -> float:
+    """Seconds to wait; `chance` is a number in [0, 1)."""
+    doubled = policy.first * 2.0 ** min(state.attempt, 60)
+    asked_for = error.retry_after or 0.0
+    if error.was_called:
+        return max(chance * min(policy.longest, doubled), asked_for)
+    # An open circuit refused the call, so the attempt does not count and nothing doubles. The pause grows with the age
+    # of the outage instead: many frames that wait for long must not keep the broker busy, and when the server is back
+    # the last of them is due soon. They come after the circuit lets a call through, and not all at once.
+    return asked_for + chance * min(policy.longest, max(doubled, (now - state.since) * SHARE_OF_OUTAGE))

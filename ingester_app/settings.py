@@ -4,7 +4,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, field_validator
 
-from lco_ingester.settings import BrokerUrl, ColonList, CommaList, Name, Settings
+from lco_ingester.exceptions import SettingsError
+from lco_ingester.settings import BrokerUrl, ColonList, CommaList, Name, Settings, load_settings
 
 
 def _name_of_queue(name: str) -> str:
@@ -71,3 +72,23 @@ class ServiceSettings(Settings):
         if hard <= info.data.get("soft_time_limit", 0):
             raise ValueError("must be more than SOFT_TIME_LIMIT")
         return hard
+
+
+def load_service_settings() -> ServiceSettings:
+    """The service's settings from the environment and the secret files. Raises SettingsError."""
+    settings = load_settings(ServiceSettings)
+    require_real_broker(settings)
+    return settings
+
+
+def require_real_broker(settings: ServiceSettings) -> None:
+    """Raise SettingsError if a broker is the library's default one, which no other process can reach."""
+    memory = [
+        name.upper()
+        for name in ("fits_broker", "broker_url")
+        if getattr(settings, name).get_secret_value().startswith("memory://")
+    ]
+    if memory:
+        raise SettingsError(
+            f"the service needs a real broker: set {' and '.join(memory)} to a URL such as amqp://user:password@host:5672/"
+        )

@@ -7,6 +7,7 @@ import logging
 import os
 import sys
 from datetime import UTC, datetime
+from importlib.metadata import version
 from typing import Any, NoReturn
 
 from lco_ingester.exceptions import CompanionError, IngesterError, NonFatalDoNotRetryError
@@ -195,6 +196,7 @@ def _parser() -> argparse.ArgumentParser:
         "--explain", action="store_true", help="send nothing: tell what would become of the file, and why"
     )
     parser.add_argument("--verbose", action="store_true", help="log what happens to stderr")
+    parser.add_argument("--version", action="version", version=f"%(prog)s {version('lco-archive-ingester')}")
     return parser
 
 

@@ -67,7 +67,8 @@ class IngesterError(Exception):
 
     Every field is text and may be empty: `detail` what happened, `frame` the file's name or path, `check` the check
     that failed, `expected` and `found` its two sides, `hint` what to do. `retry_after` is the wait in seconds that a
-    server asked for, or None. `str(error)` puts them into one line; `reason` is the stable, machine-readable code.
+    server asked for, or None. `was_called` is False if a server is known to be down and was not called. `str(error)`
+    puts the texts into one line; `reason` is the stable, machine-readable code.
     """
 
     reason: ClassVar[str] = "INGESTER_ERROR"
@@ -85,6 +86,7 @@ class IngesterError(Exception):
         found: str = "",
         hint: str = "",
         retry_after: float | None = None,
+        was_called: bool = True,
     ) -> None:
         # Only the positional argument goes to Exception: pickling (Celery's prefork) calls cls(*args) and then
         # restores the other fields from __dict__.
@@ -96,6 +98,7 @@ class IngesterError(Exception):
         self.found = found
         self.hint = hint or self.default_hint
         self.retry_after = retry_after
+        self.was_called = was_called
 
     def __str__(self) -> str:
         sides = [f"expected {self.expected}"] if self.expected else []

@@ -32,7 +32,7 @@ CODE = {
     for folder in ("lco_ingester", "ingester_app")
     for path in ROOT.glob(f"{folder}/**/*.py")
     if path.name != "__init__.py" and "demo" not in path.parts
-} | {ROOT / name: (ROOT / name).read_text() for name in ("listener.py", "tasks.py")}
+} | {ROOT / name: (ROOT / name).read_text() for name in ("ingester_app/listener.py", "ingester_app/tasks.py")}
 
 METRIC_CALL = re.compile(r'\b(send|timed|count)\(\s*"((?:ingester|archive)[a-z0-9_.]*)"')
 REASON_IN_CODE = re.compile(r'"([A-Z]+(?:_[A-Z]+)+)"')
@@ -59,7 +59,11 @@ def errors(base: type[IngesterError] = IngesterError) -> Iterator[type[IngesterE
 
 def reasons_of_the_service() -> set[str]:
     """The reason codes that are no error's own."""
-    places = (ROOT / "listener.py", ROOT / "ingester_app" / "retry.py", ROOT / "ingester_app" / "dead_letters.py")
+    places = (
+        ROOT / "ingester_app" / "listener.py",
+        ROOT / "ingester_app" / "retry.py",
+        ROOT / "ingester_app" / "dead_letters.py",
+    )
     return {code for place in places for code in REASON_IN_CODE.findall(CODE[place])}
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from celery import Celery
 
-import listener
+from ingester_app import listener
 from tests.faults.hooks import Hooks
 
 hooks = Hooks.of_environment()

@@ -15,10 +15,10 @@ from tests.faults.logged_events import read_events
 from tests.faults.report import md5
 from tests.support.rabbitmq import RabbitNode
 from tests.support.servers import ArchiveServer, S3Server
-from tests.support.service import WORKER, Deployment, Program, deployed, wait_until
+from tests.support.service import Deployment, Program, celery_worker, deployed, wait_until
 
 KILLABLE_LISTENER = (sys.executable, "-m", "tests.faults.killable_listener")
-KILLABLE_WORKER = tuple("tests.faults.killable_tasks" if word == "tasks" else word for word in WORKER)
+KILLABLE_WORKER = celery_worker("tests.faults.killable_tasks")
 QUIET = 2.0  # seconds without a word logged: longer than a retry waits
 
 

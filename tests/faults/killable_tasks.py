@@ -10,7 +10,7 @@ from typing import Any
 
 from celery import signals
 
-import tasks
+from ingester_app import tasks
 from ingester_app.broker import INGEST_TASK
 from ingester_app.ingest import TaskContext
 from ingester_app.schema import FrameMessage

@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from tests.faults import plan
-from tests.support.service import LISTENER, WORKER, Deployment, Program
+from tests.support.service import LISTENER, Deployment, Program, celery_worker
 
 DEAF_AFTER = 60.0  # seconds after which a process that does not end on SIGTERM is killed
 
@@ -34,8 +34,8 @@ class Supervisor:
         self.exits: Counter[str] = Counter()
         self._site = site
         self._chance = random.Random(seed)
-        worker = [*WORKER, "-Q", site.settings.ingest_queue, "-c", str(concurrency)]
-        worker[worker.index("tasks")] = "tests.faults.observed_tasks"
+        queue = site.settings.ingest_queue
+        worker = (*celery_worker("tests.faults.observed_tasks"), "-Q", queue, "-c", str(concurrency))
         self.places = [
             self._filled("listener", LISTENER),
             *(self._filled(f"worker {n}", (*worker, "-n", f"w{n}@%h")) for n in range(workers)),

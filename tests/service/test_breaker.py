@@ -1,14 +1,19 @@
 """The circuit breaker: a server that is down is not waited for by every frame."""
 
 import time
-from typing import Any
+from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
 from ingester_app.breaker import Breaker, guarded
-from lco_ingester.exceptions import ArchiveRefusedError, StoreUnavailableError
+from lco_ingester.archive import Archive
+from lco_ingester.exceptions import ArchiveRefusedError, BackoffRetryError, StoreUnavailableError
 from lco_ingester.metrics import Metrics
+from lco_ingester.publisher import Publisher
 from lco_ingester.services import Services
+from lco_ingester.store import open_store
+from tests.support.rabbitmq import free_port
 
 
 class Server:
@@ -41,12 +46,14 @@ def test_a_server_that_is_down_is_left_alone_and_costs_next_to_nothing() -> None
     breaker = Breaker("S3", StoreUnavailableError, 3, 60, metrics)
     for _ in range(1000):
         with pytest.raises(StoreUnavailableError):
-            breaker.call(server.ask)
+            breaker.guard(server.ask)()
     assert server.asked == 3
     assert metrics.values == [("ingester.circuit_open", 1, {"server": "S3"})]
-    with pytest.raises(StoreUnavailableError, match=r"not asked.*3 times.*no answer") as raised:
-        breaker.call(server.ask)
-    assert "a.fits" not in str(raised.value), "another frame is in hand"
+    with pytest.raises(StoreUnavailableError, match=r"not called.*3 failures.*no answer") as raised:
+        breaker.guard(server.ask)()
+    assert "a.fits" not in str(raised.value), "the error is about another frame"
+    assert not raised.value.was_called
+    assert raised.value.retry_after == pytest.approx(60, abs=5)
 
 
 def test_it_is_asked_again_after_a_while_and_one_answer_closes_the_circuit(caplog: pytest.LogCaptureFixture) -> None:
@@ -54,14 +61,14 @@ def test_it_is_asked_again_after_a_while_and_one_answer_closes_the_circuit(caplo
     breaker = Breaker("S3", StoreUnavailableError, 2, 1, metrics)
     for _ in range(5):
         with pytest.raises(StoreUnavailableError):
-            breaker.call(server.ask)
+            breaker.guard(server.ask)()
     server.error = None
     time.sleep(1.1)
-    assert breaker.call(server.ask) == "answer"
-    assert breaker.call(server.ask) == "answer"
+    assert breaker.guard(server.ask)() == "answer"
+    assert breaker.guard(server.ask)() == "answer"
     assert [value for _, value, _ in metrics.values] == [1, 0]
-    assert "S3 does not answer" in caplog.text
-    assert "S3 answers again" in caplog.text
+    assert "circuit open: S3 failed 2 times in a row; not called for 1 s" in caplog.text
+    assert "circuit closed: S3 answers again" in caplog.text
 
 
 def test_a_trial_that_fails_leaves_the_circuit_open() -> None:
@@ -69,11 +76,11 @@ def test_a_trial_that_fails_leaves_the_circuit_open() -> None:
     breaker = Breaker("S3", StoreUnavailableError, 2, 1, Sent())
     for _ in range(2):
         with pytest.raises(StoreUnavailableError):
-            breaker.call(server.ask)
+            breaker.guard(server.ask)()
     time.sleep(1.1)
     for _ in range(10):
         with pytest.raises(StoreUnavailableError):
-            breaker.call(server.ask)
+            breaker.guard(server.ask)()
     assert server.asked == 3
 
 
@@ -83,17 +90,71 @@ def test_a_refusal_is_an_answer() -> None:
     breaker = Breaker("Archive-API", StoreUnavailableError, 2, 60, Sent())
     for _ in range(10):
         with pytest.raises(ArchiveRefusedError):
-            breaker.call(server.ask)
+            breaker.guard(server.ask)()
     assert server.asked == 10
 
 
-def test_each_service_has_a_breaker_of_its_own() -> None:
-    store, archive = Server(), Server()
-    archive.error = None
-    services: Any = guarded(Services(store, archive, None, Metrics.off()), 1, 60)  # type: ignore[arg-type]
+@pytest.fixture
+def services() -> Services:
+    """Real adapters of servers that are not there."""
+    store = open_store(
+        "frames", access_key_id="a", secret_access_key="b", endpoint_url=f"http://127.0.0.1:{free_port()}"
+    )
+    archive = Archive(f"http://127.0.0.1:{free_port()}/", "token", timeout=1)
+    publisher = Publisher(f"amqp://guest:guest@127.0.0.1:{free_port()}//", "archived_fits")
+    return Services(store, archive, publisher, Metrics.off())
+
+
+CALLS = [
+    ("store", lambda services: services.store.current_version("a")),
+    ("store", lambda services: services.store.check()),
+    ("archive", lambda services: services.archive.has_version("a")),
+    ("archive", lambda services: services.archive.find_frame("a")),
+    ("archive", lambda services: services.archive.post_frame({})),
+    ("archive", lambda services: services.archive.post_thumbnail({})),
+    ("archive", lambda services: services.archive.holdings()),
+    ("publisher", lambda services: services.publisher.publish({}, "a")),
+]
+
+
+@pytest.mark.parametrize(("server", "call"), CALLS)
+def test_after_a_failure_no_call_reaches_the_server_and_the_other_servers_are_called(
+    services: Services, server: str, call: Callable[[Services], object]
+) -> None:
+    behind_breakers = guarded(services, failures=1, seconds=60)
+    called = []
     for _ in range(3):
-        with pytest.raises(StoreUnavailableError):
-            services.store.ask()
-    assert store.asked == 1
-    assert services.archive.ask() == "answer"
-    assert services.publisher is None
+        with pytest.raises(BackoffRetryError) as raised:
+            call(behind_breakers)
+        called.append(raised.value.was_called)
+    assert called == [True, False, False]
+    other, other_call = next(each for each in CALLS if each[0] != server)
+    with pytest.raises(BackoffRetryError) as raised:
+        other_call(behind_breakers)
+    assert raised.value.was_called, f"the circuit of {other} is another one"
+
+
+def test_every_public_method_that_needs_the_server_is_guarded(services: Services) -> None:
+    """A method that is added to an adapter must be guarded, or be named here as one that needs no server."""
+    behind_breakers = guarded(services, failures=1, seconds=60)
+    for original, copied in (
+        (services.store, behind_breakers.store),
+        (services.archive, behind_breakers.archive),
+        (services.publisher, behind_breakers.publisher),
+    ):
+        methods = {name for name, value in vars(type(original)).items() if callable(value) and name[0] != "_"}
+        assert methods - set(vars(copied)) <= {"close"}
+
+
+def test_data_and_close_pass_whatever_the_state_of_the_circuit(services: Services) -> None:
+    behind_breakers = guarded(services, failures=1, seconds=60)
+    assert behind_breakers.store.bucket == "frames"
+    assert behind_breakers.publisher is not None
+    with pytest.raises(BackoffRetryError):
+        behind_breakers.publisher.publish({}, "a")
+    behind_breakers.publisher.close()
+    assert not hasattr(behind_breakers.store, "nonsense")
+
+
+def test_services_without_a_publisher_have_none_behind_breakers(services: Services) -> None:
+    assert guarded(replace(services, publisher=None), 1, 60).publisher is None

@@ -189,7 +189,7 @@ def test_names_wait_while_celerys_broker_is_away(site: Deployment, good: list[Pa
 
 @pytest.mark.parametrize("program", ["listener", "worker"])
 def test_the_librarys_memory_broker_is_refused_in_one_line(site: Deployment, program: str) -> None:
-    command = LISTENER if program == "listener" else (*WORKER, "-Q", "ingest")
+    command = LISTENER if program == "listener" else WORKER
     started = site.start(*command, BROKER_URL="memory://localhost", FITS_BROKER="memory://localhost")
     assert started.process.wait(20) == 1
     assert "FITS_BROKER and BROKER_URL" in started.logged()
@@ -198,7 +198,7 @@ def test_the_librarys_memory_broker_is_refused_in_one_line(site: Deployment, pro
 
 @pytest.mark.parametrize("program", ["listener", "worker"])
 def test_wrong_settings_are_all_named_in_one_line_without_their_values(site: Deployment, program: str) -> None:
-    command = LISTENER if program == "listener" else (*WORKER, "-Q", "ingest")
+    command = LISTENER if program == "listener" else WORKER
     started = site.start(*command, BROKER_URL="p4ssw0rd", HARD_TIME_LIMIT="3", LOG_FORMAT="loud")
     assert started.process.wait(20) == 1
     [line] = started.logged().strip().splitlines()
@@ -212,7 +212,7 @@ def test_wrong_settings_are_all_named_in_one_line_without_their_values(site: Dep
 def test_a_broker_that_does_not_let_us_in_is_one_line_that_says_what_to_check(
     site: Deployment, program: str, right: str, wrong: str
 ) -> None:
-    command = LISTENER if program == "listener" else (*WORKER, "-Q", site.settings.ingest_queue)
+    command = LISTENER if program == "listener" else WORKER
     before, found, after = site.variables["BROKER_URL"].rpartition(right)
     assert found
     url = before + wrong + after

@@ -4,14 +4,13 @@ from pathlib import Path
 
 from tests.support.metrics import MetricsReceiver, receiving_metrics
 from tests.support.servers import ArchiveServer
-from tests.support.service import WORKER, Deployment, wait_until
+from tests.support.service import PERIODIC, Deployment, wait_until
 
 
 def run_periodic(site: Deployment, receiver: MetricsReceiver, task: str) -> None:
     """A periodic worker, and one task for it as beat sends it."""
     worker = site.start(
-        *WORKER, "-Q", "periodic", "-c", "1", "-n", "periodic@%h",
-        OPENTSDB_HOSTNAME="127.0.0.1", OPENTSDB_PORT=str(receiver.port),
+        *PERIODIC, OPENTSDB_HOSTNAME="127.0.0.1", OPENTSDB_PORT=str(receiver.port),
     )  # fmt: skip
     worker.wait_for(" ready.")
     site.app().send_task(task)

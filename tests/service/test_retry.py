@@ -1,4 +1,4 @@
-"""The retry decision, a table of errors and what is to become of the frame."""
+"""The retry decision: a table of errors and what becomes of the frame."""
 
 import pytest
 from hypothesis import given
@@ -34,7 +34,7 @@ def most() -> float:
 
 
 @pytest.mark.parametrize(
-    ("error", "first", "longest", "patience"),
+    ("error", "first", "longest", "total"),
     [
         (StoreUnavailableError(), 5, 900, DAY),
         (ArchiveUnavailableError(), 5, 900, DAY),
@@ -43,15 +43,15 @@ def most() -> float:
         (BucketNotVersionedError(), 60, 900, DAY),
     ],
 )
-def test_each_kind_of_trouble_has_its_patience(error: Exception, first: float, longest: float, patience: float) -> None:
+def test_each_kind_of_failure_has_its_policy(error: Exception, first: float, longest: float, total: float) -> None:
     begun = decide(error, None, NOW, POLICY, most)
     assert isinstance(begun, RetryIn)
     assert begun.seconds == first
     assert (begun.retry_state.since, begun.retry_state.attempt) == (NOW, 1)
     later = decide(error, RetryState(begun.retry_state.kind, NOW, 30), NOW + 1, POLICY, most)
     assert isinstance(later, RetryIn)
-    assert later.seconds == min(longest, patience - 1)
-    over = decide(error, RetryState(begun.retry_state.kind, NOW, 30), NOW + patience, POLICY, most)
+    assert later.seconds == min(longest, total - 1)
+    over = decide(error, RetryState(begun.retry_state.kind, NOW, 30), NOW + total, POLICY, most)
     assert over == GiveUp(error.reason)  # type: ignore[attr-defined]
 
 
@@ -92,3 +92,38 @@ def test_a_delay_is_always_whole_seconds_and_never_none(attempt: int, jitter: fl
         assert 1 <= decision.seconds <= 900
     else:
         assert age >= DAY
+
+
+def refused(retry_after: float) -> ArchiveUnavailableError:
+    """What the open circuit of a breaker raises."""
+    return ArchiveUnavailableError(was_called=False, retry_after=retry_after)
+
+
+@given(st.floats(0, DAY - 1), st.integers(0, 1000), st.floats(0, 30), st.floats(0, 0.999))
+def test_a_call_that_the_open_circuit_refused_does_not_count_and_waits_until_it_closes(
+    age: float, attempt: int, retry_after: float, chance: float
+) -> None:
+    before = RetryState(FailureKind.SERVER, NOW - age, attempt)
+    decision = decide(refused(retry_after), before, NOW, POLICY, lambda: chance)
+    assert isinstance(decision, RetryIn)
+    assert decision.retry_state == before
+    assert decision.seconds >= min(retry_after, DAY - age)
+
+
+@pytest.mark.parametrize("outage", [108.0, HOUR, 6 * HOUR])
+def test_after_an_outage_the_last_frame_is_due_soon(outage: float) -> None:
+    """One process whose circuit opens for 30 s at a time; each frame meets it open whenever it comes."""
+    for chance in (0.1, 0.5, most()):
+        now, state = 0.0, RetryState(FailureKind.SERVER, 0.0, 1)
+        while now < outage:
+            decision = decide(refused(30.0), state, now, POLICY, lambda chance=chance: chance)  # type: ignore[misc]
+            assert isinstance(decision, RetryIn)
+            now, state = now + decision.seconds, decision.retry_state
+        assert now - outage <= 30 + max(10, outage / 8) + 1
+
+
+def test_many_frames_that_wait_for_hours_do_not_keep_the_broker_busy() -> None:
+    state = RetryState(FailureKind.SERVER, NOW - 2 * HOUR, 1)
+    decision = decide(refused(15.0), state, NOW, POLICY, lambda: 0.5)
+    assert isinstance(decision, RetryIn)
+    assert decision.seconds >= 450

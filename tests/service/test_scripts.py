@@ -34,7 +34,7 @@ def test_when_one_process_dies_all_stop_and_the_exit_code_says_so(site: Deployme
     script = site.start("./run_celery.sh", FLOWER_PORT=str(free_port()), **READY_MADE)
     script.wait_for("listening on queue", 60)
     pids = script.children()
-    listener = next(pid for pid in pids if b"listener.py" in Path(f"/proc/{pid}/cmdline").read_bytes())
+    listener = next(pid for pid in pids if b"run\0listener" in Path(f"/proc/{pid}/cmdline").read_bytes())
     os.kill(listener, signal.SIGKILL)
     assert script.process.wait(60) == 137
     assert "listener ended with exit code 137" in script.logged()

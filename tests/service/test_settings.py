@@ -26,7 +26,9 @@ def test_a_queue_that_celerys_delays_would_take_for_another_is_refused(
         load_settings(ServiceSettings)
 
 
-@pytest.mark.parametrize("command", [(), ("letters",), ("letters", "list"), ("letters", "replay"), ("health",)])
+@pytest.mark.parametrize(
+    "command", [(), ("letters",), ("letters", "list"), ("letters", "replay"), ("health",), ("run",), ("run", "worker")]
+)
 def test_the_operators_command_explains_itself_without_any_setting(
     clean_environment: None, command: tuple[str, ...]
 ) -> None:

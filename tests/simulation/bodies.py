@@ -1,4 +1,4 @@
-"""What the processes do: the real code, with the doors of `tasks.py` and `listener.py` around it."""
+"""What the processes do: the real code, called as `tasks.py` and `listener.py` call it."""
 
 import json
 from typing import Any, cast
@@ -9,11 +9,11 @@ from ingester_app import dead_letter_queue
 from ingester_app.broker import dispatch
 from ingester_app.dead_letters import read_letter
 from ingester_app.ingest import TaskContext, ingest
+from ingester_app.listener import Listener
 from ingester_app.schema import DeadLetter, FrameMessage
 from lco_ingester.frame import path_of
 from lco_ingester.metrics import Metrics
 from lco_ingester.services import Services
-from listener import Listener
 from tests.simulation import clock
 from tests.simulation.external_services import App, Archive, Publisher, Store
 from tests.simulation.files import SITES_EXTENSION

@@ -29,8 +29,15 @@ from lco_ingester.settings import load_settings
 from tests.support.servers import ArchiveServer, S3Server
 
 ROOT = Path(__file__).resolve().parents[2]
-LISTENER = (sys.executable, "listener.py")
-WORKER = (sys.executable, "-m", "celery", "-A", "tasks", "worker", "--without-gossip", "--without-mingle")
+INGESTER = (sys.executable, "-m", "ingester_app.cli")
+LISTENER = (*INGESTER, "run", "listener")
+WORKER = (*INGESTER, "run", "worker")
+PERIODIC = (*INGESTER, "run", "periodic")
+
+
+def celery_worker(app: str) -> tuple[str, ...]:
+    """The command of a worker of another app, as `celery` runs it."""
+    return (sys.executable, "-m", "celery", "-A", app, "worker", "--without-gossip", "--without-mingle")
 
 
 def wait_until(what: str, true: Callable[[], Any], seconds: float = 30.0) -> Any:
@@ -126,8 +133,7 @@ class Deployment:
     def start_worker(self, concurrency: int = 2, name: str = "", **variables: str) -> Program:
         """A worker that is ready."""
         name = name or f"w{len(self.programs)}-{uuid.uuid4().hex[:6]}"
-        queue = self.settings.ingest_queue
-        worker = self.start(*WORKER, "-Q", queue, "-c", str(concurrency), "-n", f"{name}@%h", **variables)
+        worker = self.start(*WORKER, "-c", str(concurrency), "-n", f"{name}@%h", **variables)
         worker.wait_for(" ready.")
         return worker
 

@@ -1,0 +1,24 @@
+"""`ingester health`: one line for each external service and for the workers."""
+
+import sys
+
+import click
+
+from ingester_app.broker import create_app
+from ingester_app.cli.deployment import Deployment
+
+
+@click.command("health")
+@click.pass_obj
+def health_command(deployment: Deployment) -> None:
+    """Ask brokers, workers, S3 and the Archive API: one line each; exit code 1 if anything is wrong."""
+    # Imported here because they import boto3 and astropy, which the other commands do not need.
+    from ingester_app.health import findings
+    from lco_ingester.services import open_services
+
+    settings = deployment.settings
+    well = True
+    for finding in findings(settings, create_app(settings), lambda: open_services(settings)):
+        click.echo(f"{'ok ' if finding.well else 'BAD'}  {finding.what:<14} {finding.words}")
+        well = well and finding.well
+    sys.exit(0 if well else 1)

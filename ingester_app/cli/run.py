@@ -1,0 +1,117 @@
+"""`ingester run ROLE`: the command lines of the service's processes.
+
+Each role runs in this process, so that signals and the exit code are its own. Further arguments go to Celery's command
+of the role (`celery worker`, `celery beat`, `celery flower`).
+"""
+
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ingester_app.broker import PERIODIC_QUEUE, create_app
+from ingester_app.cli.deployment import Deployment
+
+# Gossip and mingle only cost start-up time: no worker needs to know of another.
+_ALONE = ("--without-gossip", "--without-mingle")
+
+
+@click.group("run")
+def run_group() -> None:
+    """Run one process of the service until SIGTERM or Ctrl-C.
+
+    Arguments after `--` go to Celery's own command, for example: ingester run worker -- --max-tasks-per-child=1000
+    """
+
+
+@run_group.command("listener")
+@click.pass_obj
+def run_listener(deployment: Deployment) -> None:
+    """Names from the FITS exchange become tasks. One is enough; more share the work."""
+    from ingester_app.listener import listen
+
+    sys.exit(listen(deployment.settings))
+
+
+def _celery_role(name: str) -> Callable[[Callable[..., Any]], click.Command]:
+    """A role whose further arguments go to Celery."""
+
+    def decorate(function: Callable[..., Any]) -> click.Command:
+        with_rest = click.argument("rest", nargs=-1, type=click.UNPROCESSED, metavar="[-- CELERY ARGUMENTS]")(function)
+        return run_group.command(name)(click.pass_obj(with_rest))
+
+    return decorate
+
+
+@_celery_role("worker")
+@click.option(
+    "-c", "--concurrency", type=click.IntRange(1), default=1, envvar="WORKER_CONCURRENCY", show_envvar=True,
+    show_default=True, help="Number of processes.",
+)  # fmt: skip
+@click.option(
+    "-n", "--hostname", default="ingest@%h", show_default=True,
+    help="Name of the worker; %h is the host. Two workers on one host need different names.",
+)  # fmt: skip
+def run_worker(deployment: Deployment, concurrency: int, hostname: str, rest: tuple[str, ...]) -> None:
+    """Frames go through the pipeline. As many as you like, on any host that sees the files."""
+    from ingester_app.tasks import create_worker_app
+
+    settings = deployment.settings
+    words = ("worker", "-Q", settings.ingest_queue, "-n", hostname, "-c", str(concurrency), *_ALONE, *rest)
+    _celery(create_worker_app(settings), *words)
+
+
+@_celery_role("periodic")
+@click.option("-n", "--hostname", default="periodic@%h", show_default=True, help="Name of the worker; %h is the host.")
+@click.option("--with-beat", is_flag=True, help="Run beat inside this worker; then run neither a second time.")
+def run_periodic(deployment: Deployment, hostname: str, with_beat: bool, rest: tuple[str, ...]) -> None:
+    """Queue lengths and the archive's holdings, once in some minutes. One."""
+    from ingester_app.tasks import create_worker_app
+
+    with tempfile.TemporaryDirectory() as directory:
+        beat = ("-B", "--schedule", _schedule(directory)) if with_beat else ()
+        words = ("worker", "-Q", PERIODIC_QUEUE, "-n", hostname, "-c", "1", *_ALONE, *beat, *rest)
+        _celery(create_worker_app(deployment.settings), *words)
+
+
+@_celery_role("beat")
+def run_beat(deployment: Deployment, rest: tuple[str, ...]) -> None:
+    """Sends the periodic worker its tasks when they are due. Exactly one."""
+    with tempfile.TemporaryDirectory() as directory:
+        words = ("beat", "--schedule", _schedule(directory), "--pidfile=", *rest)
+        _celery(_with_logs(deployment), *words)
+
+
+@_celery_role("flower")
+@click.option("--address", default="127.0.0.1", show_default=True, help="Where its page is served.")
+@click.option(
+    "--port", type=click.IntRange(1, 65535), default=5555, envvar="FLOWER_PORT", show_envvar=True, show_default=True,
+    help="Port of its page.",
+)  # fmt: skip
+def run_flower(deployment: Deployment, address: str, port: int, rest: tuple[str, ...]) -> None:
+    """Flower: a page on workers and tasks. Optional."""
+    _celery(_with_logs(deployment), "flower", f"--address={address}", f"--port={port}", *rest)
+
+
+def _schedule(directory: str) -> str:
+    """A file of this run only: what beat schedules runs every few minutes, so a lost schedule costs nothing."""
+    return str(Path(directory, "schedule"))
+
+
+def _with_logs(deployment: Deployment) -> Any:
+    """A Celery app without tasks, which is all that beat and Flower need, and our logs."""
+    from celery import signals
+
+    from ingester_app import logs
+
+    settings = deployment.settings
+    signals.setup_logging.connect(lambda **_: logs.configure(settings.log_level, settings.log_format), weak=False)
+    return create_app(settings)
+
+
+def _celery(app: Any, *words: str) -> None:
+    """Run a command of Celery's in this process and end with its exit code."""
+    sys.exit(app.start(list(words)))

@@ -1,0 +1,139 @@
+"""The listener: names from the FITS exchange become `ingest` tasks."""
+
+import logging
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from celery import Celery
+from kombu import Connection
+from kombu.mixins import ConsumerMixin
+
+from ingester_app import logs
+from ingester_app.broker import (
+    create_app,
+    dead_letter_queue,
+    declare_queues,
+    dispatch,
+    fits_connection,
+    fits_queue,
+    prepare_celery_broker,
+    send_letter,
+    wait_until_connected,
+)
+from ingester_app.dead_letters import letter_for
+from ingester_app.fits_message import Refused, is_ignored, parse
+from ingester_app.schema import FrameMessage
+from ingester_app.settings import ServiceSettings, load_service_settings
+from lco_ingester.exceptions import DoNotRetryError, IngesterError
+from lco_ingester.frame import Named
+
+PREFETCH = 10
+PAUSE = 5.0  # seconds before names that could not be dispatched are given back
+
+logger = logging.getLogger("listener")
+
+
+class Listener(ConsumerMixin):
+    """Acknowledges a name once the broker has confirmed its task, or its dead letter."""
+
+    def __init__(self, connection: Connection, app: Celery, settings: ServiceSettings) -> None:
+        self.connection = connection
+        self._app = app
+        self._settings = settings
+
+    def get_consumers(self, Consumer: Any, channel: Any) -> list[Any]:  # noqa: N803 - kombu's name
+        """One consumer on our queue; it gets the raw message, for kombu would ack and drop what it cannot decode."""
+        return [Consumer([fits_queue(self._settings)], on_message=self.on_message, prefetch_count=PREFETCH)]
+
+    @contextmanager
+    def establish_connection(self) -> Iterator[Connection]:
+        """A connection, waited for as long as it takes, or until we are told to stop."""
+        with self.create_connection() as connection:
+            wait_until_connected(connection, self.stop_waiting)
+            yield connection
+
+    def on_consume_ready(self, connection: Connection, channel: Any, consumers: Any, **_: Any) -> None:
+        """Say that we listen."""
+        logger.info("listening on queue %s at %s", self._settings.fits_queue, connection.as_uri())
+
+    def on_message(self, message: Any) -> None:
+        """One name: to Celery, to the dead letters, or ignored; then acknowledged."""
+        try:
+            self._handle(message.body)
+        except Exception:  # it must never leave the loop, which would end with the message unacknowledged
+            logger.exception("a name could not be dispatched and is given back")
+            self._pause()
+            message.requeue()
+            return
+        message.ack()
+
+    def _handle(self, body: bytes | str) -> None:
+        path = parse(body)
+        if isinstance(path, Refused):
+            self._bury(body, path)
+        elif is_ignored(path, self._settings.ignored_chars):
+            logger.info("ignored", extra={"path": path})
+        else:
+            dispatch(self._app, FrameMessage(Named(path), first_time=time.time()).to_message(), path)
+            logger.info("dispatched", extra={"path": path})
+
+    def _bury(self, body: bytes | str, refused: Refused) -> None:
+        shown = (body.decode(errors="replace") if isinstance(body, bytes) else body)[:1000]
+        now = time.time()
+        error = DoNotRetryError(check="message on the FITS exchange", detail=refused.reason, found=repr(shown))
+        letter = letter_for(
+            error,
+            path="",
+            md5=None,
+            step="listen",
+            reason="MESSAGE_UNREADABLE",
+            attempts=1,
+            first_time=now,
+            now=now,
+            worker="listener",
+            message=None,
+        )
+        send_letter(self._app, dead_letter_queue(self._settings), letter)
+        logger.error(str(error))
+
+    def _pause(self) -> None:
+        end = time.monotonic() + PAUSE
+        while time.monotonic() < end and not self.should_stop:
+            time.sleep(0.1)
+
+    def stop_waiting(self) -> None:
+        """End the wait for a broker if we are told to stop."""
+        if self.should_stop:
+            raise SystemExit(0)
+
+
+def main() -> int:
+    """Listen with the settings of the environment; the exit code."""
+    try:
+        settings = load_service_settings()
+    except IngesterError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return listen(settings)
+
+
+def listen(settings: ServiceSettings) -> int:
+    """Listen until SIGTERM or SIGINT; the exit code."""
+    logs.configure(settings.log_level, settings.log_format)
+    try:
+        listener = Listener(fits_connection(settings), create_app(settings), settings)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: setattr(listener, "should_stop", True))
+        with listener.establish_connection() as connection:
+            declare_queues(connection, fits_queue(settings))
+        prepare_celery_broker(settings, listener.stop_waiting)
+        listener.run()
+    except IngesterError as error:
+        print(error, file=sys.stderr)
+        return 1
+    logger.info("stopped")
+    return 0

@@ -1,0 +1,140 @@
+"""The Celery app with its tasks: what a worker runs."""
+
+import logging
+import random
+import socket
+import sys
+import time
+from typing import Any
+
+from celery import Celery, Task, signals
+from celery.exceptions import Reject
+
+from ingester_app import logs, periodic
+from ingester_app.breaker import guarded
+from ingester_app.broker import (
+    ARCHIVE_HOLDINGS_TASK,
+    INGEST_TASK,
+    QUEUE_LENGTHS_TASK,
+    create_app,
+    dead_letter_queue,
+    dispatch,
+    prepare_celery_broker,
+    send_letter,
+)
+from ingester_app.ingest import TaskContext, settings_fingerprint
+from ingester_app.ingest import ingest as ingest_frame
+from ingester_app.retry import retry_policies
+from ingester_app.schema import FrameMessage, UnreadableMessageError
+from ingester_app.settings import ServiceSettings
+from lco_ingester.exceptions import BrokerDeploymentError
+from lco_ingester.file.checks import CheckPolicy
+from lco_ingester.file.datafile import PathFile
+from lco_ingester.frame import path_of
+from lco_ingester.record.rules import RecordRules
+from lco_ingester.services import Services, close_services, open_services
+
+PUT_BACK_AFTER = 5.0  # seconds; without this pause twenty returns would pass in 10 ms
+
+logger = logging.getLogger(__name__)
+
+
+def create_worker_app(settings: ServiceSettings) -> Celery:
+    """The Celery app of `broker.create_app` with the tasks and the signal handlers of a worker."""
+    app = create_app(settings)
+    _add_tasks(app, settings)
+    _connect_signals(settings)
+    return app
+
+
+def _add_tasks(app: Celery, settings: ServiceSettings) -> None:
+    letters = dead_letter_queue(settings)
+    rules, checks, policies = RecordRules.of(settings), CheckPolicy.of(settings), retry_policies(settings)
+    fingerprint = settings_fingerprint(settings)
+
+    def services() -> Services:
+        """This process's services, each behind its circuit breaker."""
+        return open_services(
+            settings, lambda opened: guarded(opened, settings.breaker_failures, settings.breaker_seconds)
+        )
+
+    def context_of(task: Task) -> TaskContext:
+        return TaskContext(
+            services=services,
+            rules=rules,
+            checks=checks,
+            file_at=lambda path: PathFile(path, settings.data_roots),
+            retry_policies=policies,
+            retry=lambda again, seconds: dispatch(
+                app, again.to_message(), path_of(again.frame), countdown=seconds, task_id=task.request.id
+            ),
+            bury=lambda letter: send_letter(app, letters, letter),
+            worker=task.request.hostname or socket.gethostname(),
+            jitter=random.random,
+            settings_fingerprint=fingerprint,
+        )
+
+    @app.task(name=INGEST_TASK, bind=True)
+    def ingest(task: Task, **message: Any) -> str:
+        """One frame: the steps that remain, a retry, or a dead letter."""
+        frame_message = _read(message)
+        redelivered = bool((task.request.delivery_info or {}).get("redelivered"))
+        with logs.bound(task_id=task.request.id):
+            try:
+                return ingest_frame(frame_message, redelivered, context_of(task))
+            except Exception as error:
+                raise _put_back(error) from error
+
+    @app.task(name=QUEUE_LENGTHS_TASK)
+    def queue_lengths() -> dict[str, int]:
+        """Each minute: how many names, frames and dead letters wait."""
+        return periodic.send_queue_lengths(settings, services())
+
+    @app.task(name=ARCHIVE_HOLDINGS_TASK)
+    def archive_holdings() -> int:
+        """Each five minutes: how many frames the archive holds, and how fast it answers."""
+        return periodic.send_archive_holdings(services())
+
+
+def _read(message: dict[str, Any]) -> FrameMessage:
+    """The frame's message.
+
+    Raises UnreadableMessageError, after which Celery rejects the message and RabbitMQ dead-letters it; or Reject, which
+    puts it back, if a later release wrote it: then a worker of that release can read it.
+    """
+    try:
+        return FrameMessage.from_message(message)
+    except UnreadableMessageError as error:
+        if not error.is_newer:
+            raise
+        logger.warning("put back: a later release wrote this message: %s", error)
+        raise _put_back(error) from error
+
+
+def _put_back(error: Exception) -> Reject:
+    """What returns the message to its queue, after a pause."""
+    time.sleep(PUT_BACK_AFTER)
+    return Reject(error, requeue=True)
+
+
+def _connect_signals(settings: ServiceSettings) -> None:
+    @signals.setup_logging.connect(weak=False)
+    def configure_logging(**_: Any) -> None:
+        """Our logs in place of Celery's."""
+        logs.configure(settings.log_level, settings.log_format)
+
+    @signals.worker_init.connect(weak=False)
+    def prepare(**_: Any) -> None:
+        """Declare every queue before the first message.
+
+        Delays are bound to all queues, and a reject needs the dead letters' queue.
+        """
+        try:
+            prepare_celery_broker(settings)
+        except BrokerDeploymentError as error:
+            sys.exit(str(error))
+
+    @signals.worker_process_shutdown.connect(weak=False)
+    def close(**_: Any) -> None:
+        """Send the last metrics."""
+        close_services()
