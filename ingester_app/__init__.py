@@ -1,1 +1,1 @@
-"""The steps of `lco_ingester` made durable: a listener, Celery tasks, dead letters, numbers for operators."""
+"""The service: a listener, Celery tasks, retries, dead letters and metrics around the steps of `lco_ingester`."""

@@ -1,4 +1,4 @@
-"""The service's queues and exchanges, Celery's settings, and what is sent there: all that is known of brokers."""
+"""The service's queues and exchanges, Celery's settings, and publishing: everything about brokers."""
 
 import logging
 from collections.abc import Callable
@@ -22,19 +22,19 @@ ARCHIVE_HOLDINGS_TASK = "archive_holdings"
 PERIODIC_QUEUE = "periodic"
 HEARTBEAT = 10  # seconds
 CONFIRM_TIMEOUT = 30  # seconds
-# Unset, a quorum queue of RabbitMQ 4 drops a message at its 20th return; -1 drops it at the first on 3.10.
+# Without a limit a quorum queue of RabbitMQ 4 drops a message at its 20th return; -1 drops it at the first on 3.10.
 NEVER = 1_000_000
 
 logger = logging.getLogger(__name__)
 
 
 def is_rabbitmq(url: str) -> bool:
-    """Whether the broker is RabbitMQ: it has quorum queues, confirms and delays; the others have none of them."""
+    """Whether the broker is RabbitMQ. Only RabbitMQ has quorum queues, confirms and delays."""
     return urlsplit(url).scheme in ("amqp", "amqps", "pyamqp")
 
 
 def fits_queue(settings: ServiceSettings) -> Queue:
-    """Our queue of new files' names."""
+    """Our queue of the names of new files."""
     return Queue(
         settings.fits_queue,
         Exchange(settings.crawler_exchange_name, type="fanout", durable=True),
@@ -44,7 +44,7 @@ def fits_queue(settings: ServiceSettings) -> Queue:
 
 
 def ingest_queue(settings: ServiceSettings) -> Queue:
-    """Celery's queue of frames. It is a topic exchange, for native delayed delivery works with no direct one."""
+    """Celery's queue of frames. Its exchange is a topic exchange because native delayed delivery requires one."""
     arguments = None
     if is_rabbitmq(settings.broker_url.get_secret_value()):
         arguments = {
@@ -52,18 +52,18 @@ def ingest_queue(settings: ServiceSettings) -> Queue:
             "x-delivery-limit": settings.delivery_limit,
             "x-dead-letter-exchange": settings.dead_letter_queue,
             "x-dead-letter-strategy": "at-least-once",
-            "x-overflow": "reject-publish",  # at-least-once needs it
+            "x-overflow": "reject-publish",  # at-least-once requires it
         }
     return _task_queue(settings.ingest_queue, arguments)
 
 
 def periodic_queue(settings: ServiceSettings) -> Queue:
-    """Celery's queue of what runs each minute."""
+    """Celery's queue of the periodic tasks."""
     return _task_queue(PERIODIC_QUEUE, _durable_arguments(settings.broker_url.get_secret_value()))
 
 
 def dead_letter_queue(settings: ServiceSettings) -> Queue:
-    """The queue of the dead letters, bound to a fanout: a letter of the broker's keeps its own routing key."""
+    """The queue of the dead letters. Its exchange is a fanout because a letter of the broker keeps its routing key."""
     return Queue(
         settings.dead_letter_queue,
         Exchange(settings.dead_letter_queue, type="fanout", durable=True),
@@ -73,7 +73,7 @@ def dead_letter_queue(settings: ServiceSettings) -> Queue:
 
 
 def celery_settings(settings: ServiceSettings) -> dict[str, Any]:
-    """Celery's settings, made of ours (docs/design.md says why each is as it is)."""
+    """Celery's settings, derived from ours (docs/design.md says why)."""
     url = settings.broker_url.get_secret_value()
     ingest = ingest_queue(settings)
     return {
@@ -114,7 +114,7 @@ def celery_settings(settings: ServiceSettings) -> dict[str, Any]:
         "worker_hijack_root_logger": False,
         "worker_redirect_stdouts": False,
         "worker_soft_shutdown_timeout": settings.soft_shutdown_seconds,
-        "worker_send_task_events": False,  # Flower turns them on
+        "worker_send_task_events": False,  # Flower switches them on
         "task_send_sent_event": False,
         "beat_schedule": {
             QUEUE_LENGTHS_TASK: {"task": QUEUE_LENGTHS_TASK, "schedule": 60.0, "options": {"expires": 60}},
@@ -128,7 +128,7 @@ def celery_settings(settings: ServiceSettings) -> dict[str, Any]:
 
 
 def create_app(settings: ServiceSettings) -> Celery:
-    """The Celery app. It names tasks, and imports none."""
+    """A Celery app without tasks: it can publish tasks by name."""
     app = Celery("ingester", set_as_current=False)
     app.conf.update(celery_settings(settings))
     return app
@@ -157,17 +157,17 @@ def declare_queues(connection: Connection, *queues: Queue) -> None:
                 queue(channel).declare()
         except PreconditionFailed as error:
             raise BrokerDeploymentError(
-                expected=f"queue or exchange {queue.name} to be new or as we declare it",
+                expected=f"queue or exchange {queue.name} to be new, or to have our arguments",
                 found=str(error),
-                hint="Stop what publishes to it, let it run empty with the old consumer, delete it, start again: "
+                hint="Stop what publishes to it, empty it with the old consumer, delete it and start again: "
                 "docs/operating.md, 'Coming from another ingester'",
             ) from error
 
 
 def prepare_celery_broker(settings: ServiceSettings, stop_waiting: Callable[[], None] = lambda: None) -> None:
-    """Wait for Celery's broker, declare all its queues, and say what it cannot do.
+    """Wait for Celery's broker and declare all its queues; warn if it is not RabbitMQ.
 
-    `stop_waiting` is called each second while there is no broker, and may raise. Raises BrokerDeploymentError.
+    `stop_waiting` is called each second while there is no connection, and may raise. Raises BrokerDeploymentError.
     """
     if not is_rabbitmq(settings.broker_url.get_secret_value()):
         logger.warning("this broker has no quorum queues and no confirms: a killed process may lose frames")
@@ -177,9 +177,9 @@ def prepare_celery_broker(settings: ServiceSettings, stop_waiting: Callable[[], 
 
 
 def wait_until_connected(connection: Connection, stop_waiting: Callable[[], None]) -> None:
-    """Connect, however long it takes.
+    """Connect, and try again until it succeeds.
 
-    Raises BrokerDeploymentError if the broker is there and does not let us in.
+    Raises BrokerDeploymentError if the broker refuses the login or the virtual host.
     """
 
     def away(error: Exception, interval: float) -> None:
@@ -189,7 +189,7 @@ def wait_until_connected(connection: Connection, stop_waiting: Callable[[], None
         connection.ensure_connection(away, interval_start=1, interval_step=1, interval_max=5, callback=stop_waiting)
     except (AccessRefused, NotAllowed) as error:
         raise BrokerDeploymentError(
-            expected=f"to be let in at {connection.as_uri()}",
+            expected=f"a login at {connection.as_uri()}",
             found=str(error),
             hint="Check user, password and virtual host in FITS_BROKER and BROKER_URL",
         ) from error
@@ -200,8 +200,8 @@ def dispatch(
 ) -> None:
     """Publish a frame's message as an `ingest` task; returns when the broker has confirmed it.
 
-    It is mandatory: RabbitMQ confirms, and drops, what no queue is bound for. Raises kombu's OperationalError or a
-    connection error. The log and Flower see the basename, never the record.
+    The publish is mandatory, because RabbitMQ confirms and drops a message for which no queue is bound. Raises kombu's
+    OperationalError or a connection error. The log and Flower show the basename, never the record.
     """
     app.send_task(
         INGEST_TASK,
@@ -237,7 +237,7 @@ def send_letter(app: Celery, queue: Queue, letter: DeadLetter) -> None:
 
 
 def queue_state(connection: Connection, name: str) -> tuple[int, int]:
-    """How many messages wait in a queue, and how many consume from it; (0, 0) if there is no such queue.
+    """Messages that wait in a queue, and its consumers; (0, 0) if the queue does not exist.
 
     Raises a connection error.
     """
@@ -250,7 +250,7 @@ def queue_state(connection: Connection, name: str) -> tuple[int, int]:
 
 
 def queue_length(connection: Connection, name: str) -> int:
-    """How many messages wait in a queue; 0 if there is no such queue.
+    """Messages that wait in a queue; 0 if the queue does not exist.
 
     Raises a connection error.
     """

@@ -1,4 +1,4 @@
-"""A Celery consumer that loses no message it cannot read."""
+"""A Celery consumer that does not lose messages it cannot read."""
 
 from collections.abc import Callable
 from typing import Any
@@ -10,18 +10,18 @@ logger = get_logger(__name__)
 
 
 class RejectingConsumer(Consumer):
-    """Rejects what is no task, so that the queue's dead-letter exchange gets it.
+    """Rejects every message that is not a task, so that RabbitMQ dead-letters it.
 
-    Celery's own acknowledges a body that it cannot decode, which loses it, and dies of one that has the headers of a
-    task and another shape.
+    Celery's own consumer acknowledges a body that it cannot decode, so the message is lost. A body with the headers of
+    a task and another structure ends its worker.
     """
 
     def on_decode_error(self, message: Any, exc: Exception) -> None:
-        """Reject what cannot be decoded."""
+        """Reject a message that cannot be decoded."""
         message.reject_log_error(logger, self.connection_errors)
 
     def create_task_handler(self, *args: Any, **kwargs: Any) -> Callable[[Any], None]:
-        """Celery's handler, with whatever else it raises turned into a reject."""
+        """Celery's handler; any other exception than a connection error becomes a reject."""
         handle = super().create_task_handler(*args, **kwargs)
 
         def handle_or_reject(message: Any) -> None:
@@ -29,8 +29,8 @@ class RejectingConsumer(Consumer):
                 handle(message)
             except self.connection_errors:
                 raise
-            except Exception:  # it would end the worker, and the next one that gets this message
-                logger.exception("a message that is no task goes to the dead letters")
+            except Exception:  # otherwise it ends this worker, and then the next one that gets the message
+                logger.exception("a message that is not a task goes to the dead letters")
                 if not message.acknowledged:
                     message.reject_log_error(logger, self.connection_errors)
 

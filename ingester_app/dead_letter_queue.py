@@ -1,4 +1,4 @@
-"""The queue of dead letters as operators use it: look, replay, discard; and nothing is lost on the way."""
+"""What operators do with the queue of dead letters: list, replay and discard, without losing one."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,15 +12,16 @@ from ingester_app.broker import dispatch
 from ingester_app.dead_letters import read_letter
 from ingester_app.schema import DeadLetter, for_replay
 
-NOT_REPLAYED = "cannot be replayed: it names no file"
-Told = Callable[[DeadLetter, str], None]
+NOT_REPLAYED = "cannot be replayed: it does not name a file"
+Report = Callable[[DeadLetter, str], None]
 
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Which letters are meant: those that fit everything that is given.
+    """Selects the letters that match every given field.
 
-    `ids` may be beginnings of ids, `name` is a pattern for the file's path as a shell has it; ages are in seconds.
+    `ids` may be the first characters of ids. `name` is a shell pattern for the end of the file's path. Ages are in
+    seconds.
     """
 
     ids: tuple[str, ...] = ()
@@ -31,7 +32,7 @@ class Selection:
     newer_than: float | None = None
 
     def fits(self, letter: DeadLetter, now: float) -> bool:
-        """Whether this letter is meant; `now` is in seconds since 1970."""
+        """Whether the letter matches; `now` is in seconds since 1970."""
         age = now - letter.last_time
         return (
             (not self.ids or letter.id.startswith(self.ids))
@@ -44,27 +45,27 @@ class Selection:
 
     @property
     def is_everything(self) -> bool:
-        """Whether nothing is given."""
+        """Whether no field is given."""
         return self == Selection()
 
 
 @dataclass(slots=True)
 class CheckedOutLetter:
-    """A letter in our hand: it goes back into the queue unless it is removed, whatever becomes of us."""
+    """A letter that we have received and not acknowledged: unless it is removed, it returns to its queue."""
 
     letter: DeadLetter
     message: Any
     removed: bool = False
 
     def remove(self) -> None:
-        """Acknowledge this very delivery: an equal letter that came meanwhile stays."""
+        """Acknowledge this delivery only: an equal letter that arrived later stays."""
         self.message.ack()
         self.removed = True
 
 
 @contextmanager
 def checked_out(connection: Any, queue: Any) -> Iterator[list[CheckedOutLetter]]:
-    """All letters that are in the queue now, the oldest first; those that are not removed go back at the end.
+    """All letters in the queue, the oldest first; at the end those that are not removed return to the queue.
 
     Raises a connection error.
     """
@@ -73,7 +74,7 @@ def checked_out(connection: Any, queue: Any) -> Iterator[list[CheckedOutLetter]]
         bound.declare()
         count = bound.queue_declare(passive=True).message_count
         letters: list[CheckedOutLetter] = []
-        # No more than there were: a replay may fail at once, and its new letter is not for this round.
+        # Not more than there were: a replay may fail at once, and its new letter is not part of this selection.
         while len(letters) < count and (message := bound.get(no_ack=False)) is not None:
             letters.append(CheckedOutLetter(read_letter(message.body, message.headers, message.properties), message))
         try:
@@ -85,40 +86,40 @@ def checked_out(connection: Any, queue: Any) -> Iterator[list[CheckedOutLetter]]
 
 
 def letters_in(connection: Any, queue: Any) -> list[DeadLetter]:
-    """The letters that are in the queue now; they stay there. Raises a connection error."""
+    """The letters in the queue; they stay there. Raises a connection error."""
     with checked_out(connection, queue) as letters:
         return [each.letter for each in letters]
 
 
 def can_be_replayed(letter: DeadLetter) -> bool:
-    """Whether the letter names a frame, and does not just hold a message that could not be read."""
+    """Whether the letter holds a frame's message and a path."""
     return letter.message is not None and bool(letter.path)
 
 
-def replay(app: Celery, letters: list[CheckedOutLetter], told: Told) -> int:
-    """Send frames on from the step that failed; a letter is removed once the broker has confirmed its task.
+def replay(app: Celery, letters: list[CheckedOutLetter], report: Report) -> int:
+    """Send frames back to the workers. A letter is removed after the broker has confirmed its frame's task.
 
-    Returns how many could not be replayed, for they name no frame; those stay. Raises kombu's OperationalError or a
-    connection error.
+    Returns how many letters could not be replayed because they do not name a frame; those stay. Raises
+    kombu's OperationalError or a connection error.
     """
     failed = 0
     sent: set[str] = set()
     for each in letters:
         letter = each.letter
         if letter.message is None or not can_be_replayed(letter):
-            told(letter, NOT_REPLAYED)
+            report(letter, NOT_REPLAYED)
             failed += 1
             continue
-        if letter.id not in sent:  # a letter that was written twice is one letter
+        if letter.id not in sent:  # a letter that was written twice is replayed once
             dispatch(app, for_replay(letter.message), letter.path)
             sent.add(letter.id)
-            told(letter, "replayed")
+            report(letter, "replayed")
         each.remove()
     return failed
 
 
-def discard(letters: list[CheckedOutLetter], told: Told) -> None:
-    """Remove letters for good."""
+def discard(letters: list[CheckedOutLetter], report: Report) -> None:
+    """Delete letters for good."""
     for each in letters:
         each.remove()
-        told(each.letter, "discarded")
+        report(each.letter, "discarded")

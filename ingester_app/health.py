@@ -1,4 +1,4 @@
-"""Is everything there that a frame needs on its road? One line a neighbour, for people and for health checks."""
+"""Does everything work that a frame needs? One line for each external service, for people and for health checks."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ PING_SECONDS = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What one neighbour said: `well` or not, and the words for it."""
+    """The result for one service: `well` or not, and why in `words`."""
 
     what: str
     well: bool
@@ -23,7 +23,7 @@ class Finding:
 
 
 def findings(settings: ServiceSettings, app: Celery, services: Callable[[], Services]) -> Iterator[Finding]:
-    """Ask every neighbour once; none of them can make this raise."""
+    """Ask every service once. An error of a service is a finding and is never raised."""
     yield _asked("FITS broker", lambda: _names(settings))
     yield _asked("Celery broker", lambda: _frames(settings))
     yield _asked("workers", lambda: _workers(app))
@@ -34,7 +34,7 @@ def findings(settings: ServiceSettings, app: Celery, services: Callable[[], Serv
 def _asked(what: str, ask: Callable[[], tuple[bool, str]]) -> Finding:
     try:
         well, words = ask()
-    except Exception as error:  # a health check tells what is wrong, and never fails of it
+    except Exception as error:  # a health check reports what is wrong, and does not fail itself
         return Finding(what, False, " ".join(str(error).split()) or type(error).__name__)
     return Finding(what, well, words)
 
@@ -53,13 +53,13 @@ def _frames(settings: ServiceSettings) -> tuple[bool, str]:
 
 
 def _prompt(connection: Any) -> Any:
-    """Connected within a second or two, or not at all."""
+    """The connection, opened within two attempts of PING_SECONDS each."""
     return connection.ensure_connection(max_retries=1, interval_start=0, timeout=PING_SECONDS)
 
 
 def _workers(app: Celery) -> tuple[bool, str]:
     names = sorted(name for answer in app.control.ping(timeout=PING_SECONDS) for name in answer)
-    return bool(names), ", ".join(names) or "none answers"
+    return bool(names), ", ".join(names) or "no worker answers"
 
 
 def _store(services: Services) -> tuple[bool, str]:

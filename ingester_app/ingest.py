@@ -1,4 +1,4 @@
-"""The body of the task: take the steps that remain; on trouble retry later with what is reached, or bury."""
+"""The body of the task: run the remaining steps; after a failure retry later from the state reached, or give up."""
 
 import hashlib
 import json
@@ -38,11 +38,11 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class TaskContext:
-    """What the task's body needs of the world.
+    """What the task's body depends on.
 
-    `file_at(path)` gives the file of a path, there or not. `retry(message, seconds)` and `bury(letter)` return once
-    the broker has confirmed, or raise. `now` gives seconds since 1970, `jitter` a number in [0, 1).
-    `settings_fingerprint` identifies the settings (the function of that name).
+    `file_at(path)` returns the file object of a path, whether the file exists or not. `retry(message, seconds)` and
+    `bury(letter)` return after the broker has confirmed, or raise. `now` returns seconds since 1970, `jitter` a number
+    in [0, 1). `settings_fingerprint` is what the function of this name returns.
     """
 
     services: Callable[[], Services]
@@ -58,14 +58,14 @@ class TaskContext:
     settings_fingerprint: str = ""
 
     def count(self, metric: str, **tags: str) -> None:
-        """Count one under a metric's name, if the services could be opened."""
+        """Add one to a metric, if the services can be opened."""
         with suppress(IngesterError):
             self.services().metrics.send(metric, 1, **tags)
 
 
 @dataclass(frozen=True, slots=True)
 class _Reached:
-    """Where a run stands: the frame, the step that comes next, and the trouble that is not yet overcome."""
+    """The progress of a run: the frame, the next step, and the failure that the next step has not yet overcome."""
 
     frame: Frame
     step: str
@@ -73,7 +73,7 @@ class _Reached:
 
 
 def settings_fingerprint(settings: Settings) -> str:
-    """Equal for settings under which a file is read, recorded and stored alike, whatever release computes it."""
+    """A text that is equal for settings with which a file is read, recorded and stored alike."""
     deciding = asdict(RecordRules.of(settings)), asdict(CheckPolicy.of(settings))
     stored_at = settings.bucket, settings.aws_endpoint_url_s3
     return hashlib.sha256(json.dumps([*deciding, *stored_at], sort_keys=True).encode()).hexdigest()[:12]
@@ -89,14 +89,14 @@ STEP_AFTER = {
 
 
 def ingest(message: FrameMessage, redelivered: bool, context: TaskContext) -> str:
-    """Take a frame as far as it goes, and say in a few words what became of it.
+    """Run the steps of a frame as far as possible; return in a few words how it ended.
 
-    Raises only what `retry` or `bury` raised: then nothing is settled, and the message must be put back.
+    Raises only what `retry` or `bury` raised: then the frame's message must be put back into its queue.
     """
     reached = _Reached(message.frame, STEP_AFTER[type(message.frame)], message.retry_state)
     file = context.file_at(path_of(message.frame))
-    if _is_made_otherwise(message, file, context):
-        # As after a change of the file, and for the same reason: by way of the broker.
+    if _has_other_settings(message, file, context):
+        # Through the broker, as after a change of the file, so that the message holds the state that counts.
         context.retry(_again(message, Named(file.path), message.retry_state, context), 1)
         logger.warning("begun again: the settings have changed", extra={"frame": PurePath(file.path).name})
         return "begun again: the settings have changed"
@@ -112,16 +112,16 @@ def ingest(message: FrameMessage, redelivered: bool, context: TaskContext) -> st
                 reached = _Reached(following, STEP_AFTER[type(following)], None)
     except SoftTimeLimitExceeded:
         error: Exception = TookTooLongError(frame=file.path, found=f"the soft time limit in step {reached.step}")
-    except Exception as caught:  # whatever it is, the frame must not be lost: decide() sorts it
+    except Exception as caught:  # any error: the frame must not be lost, and decide() says what follows
         error = caught
     return _after(error, message, reached, context)
 
 
-def _is_made_otherwise(message: FrameMessage, file: DataFile, context: TaskContext) -> bool:
-    """Whether what is reached was made under other settings, and the file is there to be read again.
+def _has_other_settings(message: FrameMessage, file: DataFile, context: TaskContext) -> bool:
+    """Whether the state was reached with other settings, and the file still exists.
 
-    A frame that waited for a wrong setting to be mended must not wait with what the wrong one has made of it. Without
-    its file it goes on with what there is, and what is archived stays as it is.
+    Then the file is read again: a wrong setting that has been corrected must not stay in the frame's record. If the
+    file is gone, the frame continues with its present state. An archived frame stays as it is.
     """
     if message.settings_fingerprint == context.settings_fingerprint or isinstance(message.frame, (Named, Archived)):
         return False
@@ -143,7 +143,7 @@ def _again(message: FrameMessage, frame: Frame, retry_state: RetryState | None, 
 def _take_step(
     frame: Frame, file: DataFile, services: Services, context: TaskContext, may_have_run: bool
 ) -> Frame | str:
-    """The frame after its next step, or how it ended."""
+    """The frame after its next step, or in a few words how it ended."""
     now = datetime.fromtimestamp(context.now(), UTC).replace(tzinfo=None)
     match frame:
         case Named():
@@ -153,8 +153,8 @@ def _take_step(
         case Uploaded():
             return steps.post(frame, file, services, now)
         case InArchive():
-            settled = steps.resolve_duplicate(frame, services.archive, may_have_run)
-            return "archived already" if isinstance(settled, steps.ArchivedByOther) else settled
+            resolved = steps.resolve_duplicate(frame, services.archive, may_have_run)
+            return "archived already" if isinstance(resolved, steps.ArchivedByOther) else resolved
         case Archived():
             steps.republish(frame, services.publisher)
             return "archived"
@@ -165,8 +165,8 @@ def _after(error: Exception, message: FrameMessage, reached: _Reached, context: 
     if isinstance(error, IngesterError):
         error.frame = error.frame or path
     if isinstance(error, FileChangedError):
-        # Begun again, and always by way of the broker, so that the message holds what was read last. To come back
-        # to the beginning is no progress: the patience runs on.
+        # The frame starts again, always through the broker, so that the message holds what was read last. This is not
+        # progress, so the time limit of the retries continues.
         reached = _Reached(Named(path), reached.step, message.retry_state)
     now = context.now()
     decision = decide(error, reached.retry_state, now, context.retry_policies, context.jitter)
@@ -174,7 +174,7 @@ def _after(error: Exception, message: FrameMessage, reached: _Reached, context: 
     if isinstance(decision, RetryIn):
         reason = error.reason if isinstance(error, IngesterError) else ""
         context.retry(_again(message, reached.frame, decision.retry_state, context), decision.seconds)
-        # Every frame of the night fails alike when the deployment is wrong: that is for somebody to mend now.
+        # A wrong deployment fails every frame of the night: an operator must correct it now.
         loud = decision.retry_state.kind is FailureKind.DEPLOYMENT
         logger.log(
             logging.ERROR if loud else logging.WARNING,

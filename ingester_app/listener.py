@@ -32,13 +32,13 @@ from lco_ingester.exceptions import DoNotRetryError, IngesterError
 from lco_ingester.frame import Named
 
 PREFETCH = 10
-PAUSE = 5.0  # seconds before names that could not be dispatched are given back
+PAUSE = 5.0  # seconds before a name that could not be dispatched returns to the queue
 
 logger = logging.getLogger("listener")
 
 
 class Listener(ConsumerMixin):
-    """Acknowledges a name once the broker has confirmed its task, or its dead letter."""
+    """Acknowledges a name after the broker has confirmed its task or its dead letter."""
 
     def __init__(self, connection: Connection, app: Celery, settings: ServiceSettings) -> None:
         self.connection = connection
@@ -46,25 +46,25 @@ class Listener(ConsumerMixin):
         self._settings = settings
 
     def get_consumers(self, Consumer: Any, channel: Any) -> list[Any]:  # noqa: N803 - kombu's name
-        """One consumer on our queue; it gets the raw message, for kombu would ack and drop what it cannot decode."""
+        """One consumer on our queue. It gets the raw message because kombu drops what it cannot decode."""
         return [Consumer([fits_queue(self._settings)], on_message=self.on_message, prefetch_count=PREFETCH)]
 
     @contextmanager
     def establish_connection(self) -> Iterator[Connection]:
-        """A connection, waited for as long as it takes, or until we are told to stop."""
+        """A connection; waits until there is one or until `should_stop`."""
         with self.create_connection() as connection:
             wait_until_connected(connection, self.stop_waiting)
             yield connection
 
     def on_consume_ready(self, connection: Connection, channel: Any, consumers: Any, **_: Any) -> None:
-        """Say that we listen."""
+        """Log that the listener is ready."""
         logger.info("listening on queue %s at %s", self._settings.fits_queue, connection.as_uri())
 
     def on_message(self, message: Any) -> None:
-        """One name: to Celery, to the dead letters, or ignored; then acknowledged."""
+        """One name: dispatch, dead-letter or ignore it; then acknowledge it."""
         try:
             self._handle(message.body)
-        except Exception:  # it must never leave the loop, which would end with the message unacknowledged
+        except Exception:  # an exception here would end the loop with the message unacknowledged
             logger.exception("a name could not be dispatched and is given back")
             self._pause()
             message.requeue()
@@ -106,7 +106,7 @@ class Listener(ConsumerMixin):
             time.sleep(0.1)
 
     def stop_waiting(self) -> None:
-        """End the wait for a broker if we are told to stop."""
+        """End the wait for a broker if `should_stop`."""
         if self.should_stop:
             raise SystemExit(0)
 

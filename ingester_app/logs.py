@@ -1,4 +1,4 @@
-"""Logging: one line an event, as JSON for machines or as text for people."""
+"""Logging: one line for each event, as JSON for machines or as text for people."""
 
 import logging
 import sys
@@ -6,12 +6,12 @@ from typing import Any
 
 import structlog
 
-# They tell at INFO what our own events tell better.
+# At INFO they repeat what our own events say.
 CHATTY = ("amqp", "botocore", "boto3", "celery.app.trace", "celery.worker.strategy", "kombu", "s3transfer", "urllib3")
 
 
 def configure(level: str, log_format: str) -> None:
-    """Send every logger's events to stderr, together with what `bound` has bound."""
+    """Send the events of every logger to stderr, with the fields that `bound` has added."""
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,

@@ -147,9 +147,9 @@ def replay_letters(deployment: Deployment, selection: Selection, everything: boo
         if dry_run:
             failed = sum(not can_be_replayed(each.letter) for each in found)
             for each in found:
-                _told(each.letter, "would be replayed" if can_be_replayed(each.letter) else NOT_REPLAYED)
+                _print(each.letter, "would be replayed" if can_be_replayed(each.letter) else NOT_REPLAYED)
         else:
-            failed = replay(create_app(deployment.settings), found, _told)
+            failed = replay(create_app(deployment.settings), found, _print)
     sys.exit(1 if failed else 0)
 
 
@@ -166,11 +166,11 @@ def discard_letters(deployment: Deployment, selection: Selection, everything: bo
         _fail_if_none(found)
         if dry_run:
             for each in found:
-                _told(each.letter, "would be discarded")
+                _print(each.letter, "would be discarded")
             return
         if not yes:
             click.confirm(f"delete {len(found)} letters for good?", abort=True)
-        discard(found, _told)
+        discard(found, _print)
 
 
 def _when(seconds: float) -> str:
@@ -181,7 +181,7 @@ def _when(seconds: float) -> str:
         return f"{seconds:g} s"
 
 
-def _told(letter: DeadLetter, what: str) -> None:
+def _print(letter: DeadLetter, what: str) -> None:
     click.echo(f"{letter.id[:12]}  {what}: {letter.reason} {Path(letter.path).name or '-'}")
 
 

@@ -132,7 +132,7 @@ ARCHIVED_RULE = [
         changed(
             ingest,
             "_take_step",
-            "settled = steps.resolve_duplicate(frame, services.archive, may_have_run)",
+            "resolved = steps.resolve_duplicate(frame, services.archive, may_have_run)",
             'return "archived already"',
         ),
         "one name",
