@@ -80,7 +80,7 @@ def test_a_dry_run_says_what_a_replay_would_do_also_of_a_letter_that_names_no_fi
     site.wait_for_letters(1)
     for options in (("--dry-run",), ()):
         told = ingester(site, "letters", "replay", "--all", *options)
-        assert "cannot be replayed: it names no file: MESSAGE_UNREADABLE" in told.stdout
+        assert "cannot be replayed: it does not name a file: MESSAGE_UNREADABLE" in told.stdout
         assert told.returncode == 1
     assert len(site.letters()) == 1
 

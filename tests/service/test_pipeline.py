@@ -104,7 +104,7 @@ def test_ignored_names_are_acknowledged_and_nothing_comes_of_them(
         (b'{"path": 7}', "int"),
         (b'{"path": ""}', "empty"),
         (b"[1, 2]", "list"),
-        (b'{"path": "/data/x.fits"', "no path"),
+        (b'{"path": "/data/x.fits"', "not a path"),
         (b"", "empty"),
     ],
 )
