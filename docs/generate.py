@@ -7,7 +7,6 @@ The descriptions are those of the fields in the code. A table stands between `<!
 `<!-- settings that everybody needs -->`) and `<!-- end of settings -->`.
 """
 
-import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -87,8 +86,10 @@ def renewed(page: str) -> str:
     """The page with its tables as they should be."""
     for name, rows in tables().items():
         begin = f"<!-- {name} -->"
-        pattern = re.compile(f"{re.escape(begin)}.*?{re.escape(END)}", re.DOTALL)
-        page = pattern.sub(lambda _, begin=begin, rows=rows: f"{begin}\n{rows}\n{END}", page)
+        before, found, rest = page.partition(begin)
+        if found:
+            _, _, after = rest.partition(END)
+            page = f"{before}{begin}\n{rows}\n{END}{after}"
     return page
 
 

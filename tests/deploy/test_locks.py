@@ -3,6 +3,7 @@
 import re
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 from packaging.markers import default_environment
@@ -37,7 +38,7 @@ def entries_of(lock: str) -> list[str]:
 
 def versions_in(lock: str, python: str) -> dict[str, Version]:
     """The version of each package on Linux with this Python."""
-    environment = dict(default_environment(), python_version=python, python_full_version=f"{python}.1")
+    environment: Any = dict(default_environment(), python_version=python, python_full_version=f"{python}.1")
     found: dict[str, Version] = {}
     for entry in entries_of(lock):
         requirement = Requirement(entry.partition("\\")[0].partition("--hash")[0].strip())
