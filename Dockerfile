@@ -7,19 +7,19 @@ ARG PYTHON=3.13
 FROM python:${PYTHON}-slim AS build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=ignore
 WORKDIR /source
-COPY pyproject.toml ./
-COPY deploy/requirements_of.py deploy/
+COPY deploy/requirements.lock deploy/
 RUN python -m venv --without-pip /opt/venv \
-    && python deploy/requirements_of.py service > service.txt \
-    && pip --python /opt/venv/bin/python install -r service.txt
-COPY README.md ./
+    && pip --python /opt/venv/bin/python install --require-hashes --no-deps -r deploy/requirements.lock
+COPY LICENSE README.md pyproject.toml ./
 COPY lco_ingester lco_ingester
 COPY ingester_app ingester_app
-RUN pip --python /opt/venv/bin/python install --no-deps .
+RUN pip --python /opt/venv/bin/python install --no-deps --no-build-isolation .
 
 FROM build AS build-demo
-RUN python deploy/requirements_of.py demo > demo.txt \
-    && pip --python /opt/venv/bin/python install -r demo.txt
+COPY deploy/requirements-demo.lock deploy/
+COPY ingester_demo ingester_demo
+RUN pip --python /opt/venv/bin/python install --require-hashes --no-deps -r deploy/requirements-demo.lock \
+    && pip --python /opt/venv/bin/python install --no-deps --no-build-isolation .
 
 # All that runs, but for the virtual environment.
 FROM python:${PYTHON}-slim AS runtime

@@ -27,7 +27,7 @@ case "${1:-}" in
     ;;
 --demo)
     shift
-    make_environment ".[service,demo]"
+    make_environment deploy/requirements-demo.lock
     exec python -m ingester_demo "$@"
     ;;
 ?*)
@@ -36,7 +36,7 @@ case "${1:-}" in
     ;;
 esac
 
-make_environment ".[service]"
+make_environment deploy/requirements.lock
 # One clear line for wrong settings, in place of one from each process.
 time_limit="$(python -c 'import celeryconfig; print(celeryconfig.worker_soft_shutdown_timeout)')"
 

@@ -1,4 +1,4 @@
-# Sourced by run_celery.sh and run_tests.sh: everything that a fresh machine lacks.
+# Sourced by run_celery.sh, run_tests.sh and lock.sh: everything that a fresh machine lacks.
 
 VENV="${VENV:-.venv}"
 
@@ -22,9 +22,9 @@ install_debian() {
     { apt-get install -y -q "$1" || { apt-get update -q && apt-get install -y -q "$1"; }; } >/dev/null 2>&1
 }
 
-# make_environment WHAT: a virtual environment with WHAT installed (a requirements file, or a project with extras).
+# make_environment LOCK: a virtual environment with the versions of a lock file, and the project itself.
 make_environment() {
-    local what="$1" python stamp
+    local lock="$1" python stamp
     [ -z "${ENVIRONMENT_IS_MADE:-}" ] || return 0
     python="$(find_python)"
     if [ ! -x "$VENV/bin/python" ] || ! "$VENV/bin/python" -m pip --version >/dev/null 2>&1; then
@@ -38,18 +38,21 @@ make_environment() {
         fi
     fi
     # Installed again only when what is to be installed has changed.
-    stamp="$VENV/installed-$(echo "$what" | tr -c 'a-zA-Z0-9\n' '-')"
-    if [ ! -e "$stamp" ] || [ requirements.txt -nt "$stamp" ] || [ pyproject.toml -nt "$stamp" ]; then
-        echo "installing $what" >&2
-        case "$what" in
-            *.txt) "$VENV/bin/python" -m pip install --quiet --quiet --disable-pip-version-check -r "$what" ;;
-            *) "$VENV/bin/python" -m pip install --quiet --quiet --disable-pip-version-check -e "$what" ;;
-        esac
+    stamp="$VENV/installed-$(echo "$lock" | tr -c 'a-zA-Z0-9\n' '-')"
+    if [ ! -e "$stamp" ] || [ "$lock" -nt "$stamp" ] || [ pyproject.toml -nt "$stamp" ]; then
+        echo "installing $lock" >&2
+        install --require-hashes -r "$lock"
+        # The lock brings setuptools, so nothing is downloaded that no hash checks.
+        install --no-deps --no-build-isolation -e .
         touch "$stamp"
     fi
     PATH="$(cd "$VENV" && pwd)/bin:$PATH"
     ENVIRONMENT_IS_MADE=1 # for scripts that this one starts
     export PATH ENVIRONMENT_IS_MADE
+}
+
+install() {
+    "$VENV/bin/python" -m pip install --quiet --quiet --disable-pip-version-check "$@"
 }
 
 # The service's tests start a private RabbitMQ node; without the program they are skipped, and say so.

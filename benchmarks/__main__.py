@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from benchmarks import environments
 
@@ -40,7 +41,7 @@ def _measure(part: str, arguments: argparse.Namespace) -> dict[str, object]:
     from benchmarks import external_services, library, machine, memory, service
     from benchmarks.variants import variants_of
 
-    section: dict[str, object] = {"machine": machine.describe(arguments.quick, arguments.note)}
+    section: dict[str, Any] = {"machine": machine.describe(arguments.quick, arguments.note)}
     variants = variants_of(arguments.variant)
     with external_services.running() as null:
         if part == "library":

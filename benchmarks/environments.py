@@ -35,7 +35,7 @@ def prepare() -> None:
             continue
         print(f"installing the environment of {name}", file=sys.stderr)
         venv.create(python_of(name).parents[1], with_pip=True, symlinks=True)
-        install = [python_of(name), "-m", "pip", "install", "--quiet", "--quiet", "--disable-pip-version-check"]
+        install = [str(python_of(name)), "-m", "pip", "install", "--quiet", "--quiet", "--disable-pip-version-check"]
         subprocess.run([*install, *what], check=True)
         stamp.write_text(wanted)
 
@@ -47,7 +47,7 @@ def versions_of(contender: str, *packages: str) -> dict[str, str]:
         "found = {d.metadata['Name'].lower(): d.version for d in m.distributions()}\n"
         "print(json.dumps({p: found[p] for p in sys.argv[1:] if p in found}))"
     )
-    command = [python_of(contender), "-c", script, *packages]
+    command = [str(python_of(contender)), "-c", script, *packages]
     answer = subprocess.run(command, check=True, capture_output=True, text=True, cwd=CACHE)
     found: dict[str, str] = json.loads(answer.stdout)
     return found

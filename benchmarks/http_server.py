@@ -44,7 +44,7 @@ Handler = Callable[[Request], Response]
 class Counted(io.RawIOBase):
     """A body of `length` bytes (Content-Length)."""
 
-    def __init__(self, stream: io.BufferedReader, length: int) -> None:
+    def __init__(self, stream: io.BufferedIOBase, length: int) -> None:
         self._stream = stream
         self._left = length
 
@@ -64,7 +64,7 @@ class Counted(io.RawIOBase):
 class Chunked(io.RawIOBase):
     """A chunked body (RFC 9112, section 7.1); S3's aws-chunked has the same shape, with a signature a chunk."""
 
-    def __init__(self, stream: io.BufferedReader) -> None:
+    def __init__(self, stream: io.BufferedIOBase) -> None:
         self._stream = stream
         self._left = 0
         self._ended = False
@@ -92,13 +92,13 @@ class Chunked(io.RawIOBase):
         return self._left > 0
 
 
-def _framed(stream: io.BufferedReader, headers: dict[str, str]) -> io.RawIOBase:
+def _framed(stream: io.BufferedIOBase, headers: dict[str, str]) -> io.RawIOBase:
     if "chunked" in headers.get("transfer-encoding", ""):
         return Chunked(stream)
     return Counted(stream, int(headers.get("content-length", 0)))
 
 
-def read_request(stream: io.BufferedReader) -> Request | None:
+def read_request(stream: io.BufferedIOBase) -> Request | None:
     """The next request's head; None at the connection's end."""
     line = stream.readline()
     if not line:
@@ -126,7 +126,7 @@ def _converse(connection: socket.socket, handler: Handler) -> None:
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     with connection, connection.makefile("rb", BUFFER) as stream:
         try:
-            while (request := read_request(stream)) is not None:
+            while (request := read_request(stream)) is not None:  # type: ignore[arg-type]  # a reader, since it is buffered
                 if request.headers.get("expect", "").lower() == "100-continue":
                     connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
                 response = handler(request)

@@ -1,12 +1,12 @@
-"""Write the tables of settings into README.md and docs/settings.md, from the fields' own descriptions.
+"""Write the tables of settings: all into docs/settings.md, the most important into README.md.
 
     python -m docs.generate            writes them
     python -m docs.generate --check    exit code 1 if one of them is out of date
 
-A table stands between `<!-- settings of the library -->` (or `… of the service`) and `<!-- end of settings -->`.
+The descriptions are those of the fields in the code. A table stands between `<!-- all settings -->` (or
+`<!-- settings that everybody needs -->`) and `<!-- end of settings -->`.
 """
 
-import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,12 +22,37 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGES = (ROOT / "README.md", ROOT / "docs" / "settings.md")
 END = "<!-- end of settings -->"
 COLON_SEPARATED = ("data_roots",)
+ESSENTIAL = (
+    "api_root",
+    "auth_token",
+    "archive_record_format",
+    "bucket",
+    "aws_access_key_id",
+    "aws_secret_access_key",
+    "aws_default_region",
+    "aws_endpoint_url_s3",
+    "fits_broker",
+    "processed_exchange_name",
+    "broker_url",
+    "crawler_exchange_name",
+    "data_roots",
+    "log_level",
+)
+"""What a deployment sets, or looks at once and leaves."""
 
 
 def table(fields: Mapping[str, FieldInfo]) -> str:
-    """One row a setting: the variable, its default as one would type it, what it is."""
-    rows = [f"| `{name.upper()}` | {shown_default(name, field)} | {words(field)} |" for name, field in fields.items()]
-    return "\n".join(["| variable | default | what it is |", "| --- | --- | --- |", *rows])
+    """One row a setting: the variable, its default as one would type it, who reads it, what it is."""
+    rows = [
+        f"| `{name.upper()}` | {shown_default(name, field)} | {reader(name)} | {words(field)} |"
+        for name, field in fields.items()
+    ]
+    return "\n".join(["| variable | default | read by | what it is |", "| --- | --- | --- | --- |", *rows])
+
+
+def reader(name: str) -> str:
+    """Who reads a setting: `all` is the library, and with it the command `lco_ingest_frame` and the service."""
+    return "all" if name in Settings.model_fields else "service"
 
 
 def shown_default(name: str, field: FieldInfo) -> str:
@@ -49,18 +74,22 @@ def words(field: FieldInfo) -> str:
 
 
 def tables() -> dict[str, str]:
-    """Both tables, by the name in their marker."""
-    library = Settings.model_fields
-    service = {name: field for name, field in ServiceSettings.model_fields.items() if name not in library}
-    return {"library": table(library), "service": table(service)}
+    """Both tables, by the comment that marks their place."""
+    fields = ServiceSettings.model_fields
+    return {
+        "all settings": table(fields),
+        "settings that everybody needs": table({name: fields[name] for name in ESSENTIAL}),
+    }
 
 
 def renewed(page: str) -> str:
     """The page with its tables as they should be."""
     for name, rows in tables().items():
-        begin = f"<!-- settings of the {name} -->"
-        pattern = re.compile(f"{re.escape(begin)}.*?{re.escape(END)}", re.DOTALL)
-        page = pattern.sub(lambda _, begin=begin, rows=rows: f"{begin}\n{rows}\n{END}", page)
+        begin = f"<!-- {name} -->"
+        before, found, rest = page.partition(begin)
+        if found:
+            _, _, after = rest.partition(END)
+            page = f"{before}{begin}\n{rows}\n{END}{after}"
     return page
 
 

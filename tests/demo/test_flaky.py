@@ -155,7 +155,7 @@ def test_the_s3_store_fails_as_told_too_and_boto3_sees_it() -> None:
 
 
 def test_the_server_may_run_within_a_test_as_well() -> None:
-    def app(environ, start_response):  # type: ignore[no-untyped-def]  # the shortest of applications
+    def app(environ, start_response):
         start_response("200 OK", [])
         return iter([b"in ", b"pieces"])
 
@@ -173,7 +173,7 @@ def test_the_server_may_run_within_a_test_as_well() -> None:
 def test_an_application_that_breaks_is_answered_500_and_the_server_lives_on(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    def app(environ, start_response):  # type: ignore[no-untyped-def]  # as above
+    def app(environ, start_response):
         raise RuntimeError("broken on purpose")
 
     with running(app) as url:

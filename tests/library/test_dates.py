@@ -82,7 +82,7 @@ def usable(from_mjd: bool = False, **cards: object) -> object:
 
 @pytest.mark.parametrize("text", ["2024-02-29", "2024-02-29T12:34:56.789", "2024-02-29T12:34:56Z", "yesterday", ""])
 def test_a_date_that_others_can_read_or_nobody_is_left_as_it_is(text: str) -> None:
-    assert usable(**{"DATE-OBS": text}) == text
+    assert usable(False, **{"DATE-OBS": text}) == text
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,7 @@ def test_a_date_that_others_can_read_or_nobody_is_left_as_it_is(text: str) -> No
     [("2016-12-31T23:59:60.5", "2017-01-01T00:00:00.500000"), ("31/12/98", "1998-12-31T00:00:00")],
 )
 def test_a_date_that_few_can_read_is_written_anew(text: str, written: str) -> None:
-    assert usable(**{"DATE-OBS": text}) == written
+    assert usable(False, **{"DATE-OBS": text}) == written
 
 
 @pytest.mark.parametrize(

@@ -118,7 +118,7 @@ def test_a_file_that_changes_under_the_reader_is_no_explanation() -> None:
             return super().read(size)
 
     stream = Growing(image())
-    stream.name = "growing.fits"  # type: ignore[attr-defined]
+    stream.name = "growing.fits"
     with pytest.raises(FileChangedError):
         list(explain(StreamFile(stream, "growing.fits"), load_settings(Settings), NOW))
 

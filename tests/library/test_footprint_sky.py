@@ -116,7 +116,7 @@ def test_every_projection_and_distortion_is_followed_along_the_sides(projection:
 @pytest.mark.parametrize("projection", ["TAN", "TAN-SIP", "TPV", "ZEA", "CAR"])
 @pytest.mark.parametrize("parity", [-1, 1])
 def test_the_same_image_has_the_same_ring_in_any_dialect(dialect: Any, projection: str, parity: int) -> None:
-    bend = {"TAN-SIP": (SIP, 1e-5), "TPV": (TPV, 0.01)}.get(projection, ({}, 0.0))
+    bend: Any = {"TAN-SIP": (SIP, 1e-5), "TPV": (TPV, 0.01)}.get(projection, ({}, 0.0))
     more = {
         key: value if "ORDER" in key or isinstance(value, float) else value * bend[1] for key, value in bend[0].items()
     }
@@ -154,7 +154,8 @@ def test_a_small_image_has_four_corners_in_any_projection(projection: str) -> No
 
 @pytest.mark.parametrize(("bend", "corners"), [(0.0, 4), (4e-7, 4), (1e-5, 18), (1e-3, 130)])
 def test_a_side_gets_more_points_if_it_bows_by_more_than_half_a_pixel(bend: float, corners: int) -> None:
-    distortion = {"A_ORDER": 2, "B_ORDER": 2, "B_2_0": bend}  # the long sides bow by a million times `bend` pixels
+    # The long sides bow by a million times `bend` pixels.
+    distortion: dict[str, Any] = {"A_ORDER": 2, "B_ORDER": 2, "B_2_0": bend}
     cards = image_cards(10.0, 5.0, 0.5, shape=(2000, 1000), projection="TAN-SIP", **distortion)
     assert len(ring_of(cards)) - 1 == corners
 

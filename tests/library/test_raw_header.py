@@ -26,7 +26,7 @@ def raw_header(cards: list[tuple[str, str]], rest: int = 0) -> RawHeader:
 def test_nobody_asks_for_a_keyword_that_is_not_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: set[str] = set()
     text = RawHeader.text
-    monkeypatch.setattr(RawHeader, "text", lambda header, keyword: (asked.add(keyword), text(header, keyword))[1])
+    monkeypatch.setattr(RawHeader, "text", lambda header, keyword: (asked.add(keyword), text(header, keyword))[1])  # type: ignore[func-returns-value]
     for content in (compressed(), image({"NEXTEND": 0, "CHECKSUM": "0"}) + b"more"):
         with suppress(ChecksumError):
             headers_of(content)

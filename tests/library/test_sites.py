@@ -136,7 +136,7 @@ def frame(**changes: Any) -> bytes:
     return json.dumps({**HEADER, **changes}).encode() + b"\n" + bytes(range(256))
 
 
-def read(content: bytes, extension: str = ".snf", metadata: dict[str, Any] | None = None) -> list[types.Header]:
+def read(content: bytes, extension: str = ".snf", metadata: dict[str, Any] | None = None) -> list[Any]:
     path = f"a{extension}"
     headers = headers_of(HashingReader(io.BytesIO(content), path), extension, path, checks(), metadata)
     return headers_by_hook(io.BytesIO(content), extension, path) if headers is None else headers

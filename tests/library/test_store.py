@@ -487,6 +487,8 @@ REASONS = {
 class Failing:
     """In place of boto3's client: raises."""
 
+    exceptions = None
+
     def __init__(self, error: Exception) -> None:
         self._error = error
 
@@ -494,6 +496,7 @@ class Failing:
         raise self._error
 
     head_object = get_bucket_versioning = put_object
+    create_multipart_upload = upload_part = complete_multipart_upload = abort_multipart_upload = put_object
 
 
 def botocore_errors() -> Iterator[type[Exception]]:

@@ -255,7 +255,7 @@ def test_listener_and_worker_go_on_after_the_broker_was_killed_and_came_back(
         assert worker.process.poll() is None
 
 
-def _site(directory: Path, node: RabbitNode, archive: ArchiveServer, store: S3Server):  # type: ignore[no-untyped-def]
+def _site(directory: Path, node: RabbitNode, archive: ArchiveServer, store: S3Server):
     return deployed(directory / "site", node.url, archive, store)
 
 

@@ -7,10 +7,10 @@ from hypothesis import strategies as st
 from ingester_app.retry import (
     GiveUp,
     RetryIn,
-    RetryState,
     decide,
     retry_policies,
 )
+from ingester_app.schema import RetryState
 from ingester_app.settings import ServiceSettings
 from lco_ingester.exceptions import (
     ArchiveRefusedError,
@@ -22,9 +22,10 @@ from lco_ingester.exceptions import (
     StoreUnavailableError,
     TruncatedFrameError,
 )
+from lco_ingester.settings import load_settings
 
 NOW = 1_700_000_000.0
-POLICY = retry_policies(ServiceSettings())
+POLICY = retry_policies(load_settings(ServiceSettings))
 HOUR, DAY = 3600.0, 86400.0
 
 

@@ -64,7 +64,7 @@ def test_the_demo_archives_the_good_and_buries_the_bad() -> None:
     assert "dead letter: HEADER_MISSING" in ended.stdout
 
 
-def test_the_demo_says_so_when_a_named_frame_is_not_archived(frames: list, tmp_path: Path) -> None:  # type: ignore[type-arg]
+def test_the_demo_says_so_when_a_named_frame_is_not_archived(frames: list, tmp_path: Path) -> None:
     ended = _demo(*(str(frame.path) for frame in frames if frame.kind in ("raw", "keyword missing")))
     assert ended.returncode == 1
     assert "NOT AS HOPED" in ended.stdout

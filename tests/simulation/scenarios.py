@@ -2,6 +2,7 @@
 
 import random
 from dataclasses import replace
+from typing import Any
 
 from tests.simulation import clock
 from tests.simulation.files import HALF, SITES_EXTENSION, Event
@@ -27,12 +28,12 @@ OTHER = ("a-e00", "first")
 
 def _scenarios() -> list[Scenario]:
     one = Scenario("one name", (PATH,), {PATH: "first"})
-    lagging = {"lag": clock.LAG}
-    unfiltered = {"page": 0}
+    lagging: dict[str, Any] = {"lag": clock.LAG}
+    unfiltered: dict[str, Any] = {"page": 0}
     twice = replace(one, names=(PATH, PATH), faults=1)
     changing = replace(one, listens=False, faults=1)
     twice_changing = replace(changing, names=(PATH, PATH), faults=0)
-    gone = {"reasons": GONE, "retry_policies": clock.BRIEF}
+    gone: dict[str, Any] = {"reasons": GONE, "retry_policies": clock.BRIEF}
     return [
         one,
         replace(one, name="one name, lagging replicas", listens=False, **lagging),

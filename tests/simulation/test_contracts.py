@@ -37,7 +37,7 @@ def store(request: pytest.FixtureRequest) -> Any:
     if request.param == "simulated":
         return SimulatedStore()
     server = request.getfixturevalue("s3")
-    named = {"access_key_id": "demo", "secret_access_key": "demo-secret", "region": "us-east-1"}
+    named: dict[str, Any] = {"access_key_id": "demo", "secret_access_key": "demo-secret", "region": "us-east-1"}
     return open_store(server.bucket, endpoint_url=server.url, **named)
 
 
