@@ -7,13 +7,13 @@ cd "$(dirname "$0")"
 usage() {
     cat <<'TEXT'
 usage: ./run_celery.sh                      start the service with the environment's settings (README, "Settings")
-       ./run_celery.sh --demo [FILE|DIR …]  see it work, with nothing else installed or running
-       ./run_celery.sh --demo --keep        the same, and leave it up to look around
+       ./run_celery.sh --demo [FILE|DIR …]  see it work; nothing else must be installed or running
+       ./run_celery.sh --demo --keep        the same, and keep it running to look around
        ./run_celery.sh --demo --format ocs  the same, with an archive of nested records
 
-One Ctrl-C stops everything; when one of the processes dies all stop, and the exit code says so.
+One Ctrl-C stops everything. If one of the processes ends, all are stopped and the exit code is not 0.
 
-  WORKER_CONCURRENCY   processes of the worker (default: one a core)
+  WORKER_CONCURRENCY   processes of the worker (default: one for each core)
   FLOWER_PORT          port of Flower on 127.0.0.1 (default: 5555)
   PYTHON               the Python to use, 3.11 or later (default: the first that is found)
   VENV                 the virtual environment to make and use (default: .venv)
@@ -37,7 +37,7 @@ case "${1:-}" in
 esac
 
 make_environment deploy/requirements.lock
-# One clear line for wrong settings, in place of one from each process.
+# Wrong settings are reported once here, and not by each process.
 time_limit="$(python -c 'import celeryconfig; print(celeryconfig.worker_soft_shutdown_timeout)')"
 
 declare -A names=()
@@ -52,13 +52,13 @@ start() {
 stop_all() {
     trap '' INT TERM
     for pid in "${!names[@]}"; do kill -TERM "$pid" 2>/dev/null || true; done
-    # What takes longer is put back by RabbitMQ, which gets no acknowledgement, and is lost to nobody.
+    # A process that takes longer is killed. RabbitMQ gets no acknowledgement and delivers its frames again.
     { sleep "$time_limit" && for pid in "${!names[@]}"; do kill -KILL -- "-$pid" 2>/dev/null || true; done; } &
     for pid in "${!names[@]}"; do wait "$pid" 2>/dev/null || true; done
-    kill -KILL -- "-$!" 2>/dev/null || true # it ignores SIGTERM, as we do now
+    kill -KILL -- "-$!" 2>/dev/null || true # it ignores SIGTERM as this script does
 }
 
-# Job control puts each process into a group of its own: a Ctrl-C comes to us alone, and to them once.
+# Job control puts each process into a group of its own: only this script gets a Ctrl-C, and sends each of them one SIGTERM.
 set -m
 trap 'echo "stopping" >&2; stop_all; exit 0' INT TERM
 

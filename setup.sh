@@ -1,4 +1,4 @@
-# Sourced by run_celery.sh, run_tests.sh and lock.sh: everything that a fresh machine lacks.
+# Sourced by run_celery.sh, run_tests.sh and lock.sh: it installs what a fresh machine does not have.
 
 VENV="${VENV:-.venv}"
 
@@ -37,7 +37,7 @@ make_environment() {
             fi
         fi
     fi
-    # Installed again only when what is to be installed has changed.
+    # Install again only after the lock or the project has changed.
     stamp="$VENV/installed-$(echo "$lock" | tr -c 'a-zA-Z0-9\n' '-')"
     if [ ! -e "$stamp" ] || [ "$lock" -nt "$stamp" ] || [ pyproject.toml -nt "$stamp" ]; then
         echo "installing $lock" >&2
@@ -55,7 +55,7 @@ install() {
     "$VENV/bin/python" -m pip install --quiet --quiet --disable-pip-version-check "$@"
 }
 
-# The service's tests start a private RabbitMQ node; without the program they are skipped, and say so.
+# The service's tests start a private RabbitMQ node. Without the program they are skipped with a printed reason.
 install_rabbitmq_if_possible() {
     command -v rabbitmq-server >/dev/null || [ -x /usr/sbin/rabbitmq-server ] || install_debian rabbitmq-server || true
 }
