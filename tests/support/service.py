@@ -102,13 +102,13 @@ class Deployment:
         inherited = {name: value for name, value in os.environ.items() if name not in known}
         return {**inherited, **self.variables, **variables}
 
-    def start(self, *command: str, **variables: str) -> Program:
-        """Start any program of the service, in a process group of its own."""
+    def start(self, *command: str, code: Path = ROOT, **variables: str) -> Program:
+        """Start any program of the service in a process group of its own; `code` is the checkout that it runs."""
         log = self.directory / f"{len(self.programs)}.log"
         with log.open("wb") as output:
             process = subprocess.Popen(
                 command,
-                cwd=ROOT,
+                cwd=code,
                 env=self.environment(**variables),
                 stdout=output,
                 stderr=output,
@@ -117,17 +117,18 @@ class Deployment:
         self.programs.append(Program(process, log))
         return self.programs[-1]
 
-    def start_listener(self, **variables: str) -> Program:
+    def start_listener(self, code: Path = ROOT, **variables: str) -> Program:
         """A listener that is listening."""
-        listener = self.start(*LISTENER, **variables)
+        listener = self.start(*LISTENER, code=code, **variables)
         listener.wait_for("listening on queue")
         return listener
 
-    def start_worker(self, concurrency: int = 2, name: str = "", **variables: str) -> Program:
+    def start_worker(self, concurrency: int = 2, name: str = "", code: Path = ROOT, **variables: str) -> Program:
         """A worker that is ready."""
         name = name or f"w{len(self.programs)}-{uuid.uuid4().hex[:6]}"
         queue = self.settings.ingest_queue
-        worker = self.start(*WORKER, "-Q", queue, "-c", str(concurrency), "-n", f"{name}@%h", **variables)
+        options = ("-Q", queue, "-c", str(concurrency), "-n", f"{name}@%h")
+        worker = self.start(*WORKER, *options, code=code, **variables)
         worker.wait_for(" ready.")
         return worker
 
