@@ -2,6 +2,7 @@
 
 import random
 import time
+from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -49,10 +50,20 @@ def explore(scenario: Scenario, bodies: Mapping[str, Body] = BODIES, *, saves_ti
     search = _Search(scenario, saves_time)
     started = time.perf_counter()
     with speedups():
-        search.explored.schedules = search.visit(World(scenario, bodies))
-    search.explored.states = len(search.seen)
+        search.explored.schedules = search.run(World(scenario, bodies))
+    search.explored.states = len(search.schedules)
     search.explored.seconds = time.perf_counter() - started
     return search.explored
+
+
+@dataclass
+class _Visit:
+    """A state on the way to where the search is: the choices not yet tried, and the schedules found so far."""
+
+    world: World
+    key: int
+    choices: deque[str]
+    schedules: int
 
 
 class _Search:
@@ -61,32 +72,46 @@ class _Search:
     def __init__(self, scenario: Scenario, saves_time: bool) -> None:
         self._saves_time = saves_time
         self.explored = Explored()
-        self.seen: dict[int, int] = {}
+        self.schedules: dict[int, int] = {}
+        """How many schedules lead on from a state, by its key; 0 while that is not known yet."""
         self._scenario = scenario
         self._path: list[str] = []
 
-    def visit(self, world: World) -> int:
-        """How many schedules lead on from here."""
-        key = world.key
-        if key in self.seen:
-            if self.seen[key] == 0:
-                raise PromiseBrokenError("it goes round in circles", self._scenario, self._path)
-            return self.seen[key]
-        self.seen[key] = 0
+    def run(self, world: World) -> int:
+        """How many schedules start in this world. Raises PromiseBrokenError."""
+        stack = [self._entered(world, world.key)]
+        while True:
+            visit = stack[-1]
+            if visit.choices:
+                self.explored.steps += 1
+                self._path.append(choice := visit.choices.popleft())
+                following = visit.world.after(choice)
+                key = following.key
+                known = self.schedules.get(key)
+                if known is None:
+                    stack.append(self._entered(following, key))
+                    continue
+                if known == 0:
+                    raise PromiseBrokenError("it goes round in circles", self._scenario, self._path)
+                visit.schedules += known
+            else:
+                self.schedules[visit.key] = visit.schedules
+                stack.pop()
+                if not stack:
+                    return visit.schedules
+                stack[-1].schedules += visit.schedules
+            self._path.pop()
+
+    def _entered(self, world: World, key: int) -> _Visit:
+        """A state that is met for the first time. Raises PromiseBrokenError if it breaks the promise."""
+        self.schedules[key] = 0
         why = broken(world) if len(self._path) < LONGEST else "it never ends"
         if why:
             raise PromiseBrokenError(why, self._scenario, self._path)
         self.explored.most_versions = max(self.explored.most_versions, len(world.store.versions))
         if world.is_at_rest:
             self.explored.ends.add(world.end)
-        schedules = int(world.is_at_rest)
-        for choice in choices(world, saves_time=self._saves_time):
-            self.explored.steps += 1
-            self._path.append(choice)
-            schedules += self.visit(world.after(choice))
-            self._path.pop()
-        self.seen[key] = schedules
-        return schedules
+        return _Visit(world, key, deque(choices(world, saves_time=self._saves_time)), int(world.is_at_rest))
 
 
 def walk(scenario: Scenario, numbers: Iterator[float], bodies: Mapping[str, Body] = BODIES) -> int:

@@ -3,7 +3,6 @@
 import copy
 import io
 import logging
-import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from functools import lru_cache
@@ -20,31 +19,26 @@ from lco_ingester.record import build
 from tests.simulation.files import SITES_EXTENSION
 from tests.support.synthetic import checks
 
-DEPTH = 20_000
-"""Calls within calls: the search goes down some four for each step of a schedule."""
-
 
 @contextmanager
 def speedups() -> Iterator[None]:
-    """Silence, depth, no tracebacks in letters, and parsing of each file once.
+    """Silence, no tracebacks in letters, and parsing of each file once.
 
     `steps.read_frame` runs whole; but the two pure functions in it, from bytes to headers and from headers to record,
     remember what they gave for the same bytes and the same name. A run begins again at each of its calls, so they
     would give the same some ten thousand times. `test_promise.py` compares with the real ones.
     """
-    limit, disabled = sys.getrecursionlimit(), logging.root.manager.disable
+    disabled = logging.root.manager.disable
     with ExitStack() as stack:
         stack.enter_context(patch.object(steps, "headers_of", _headers_of))
         stack.enter_context(patch.object(steps, "headers_by_hook", _headers_by_hook))
         stack.enter_context(patch.object(steps, "build_record", _build_record))
         stack.enter_context(patch.object(dead_letters, "traceback", SimpleNamespace(format_exception=lambda _: ())))
-        sys.setrecursionlimit(DEPTH)
         logging.disable(logging.CRITICAL)
         try:
             yield
         finally:
             logging.disable(disabled)
-            sys.setrecursionlimit(limit)
 
 
 class _Headers(tuple[Any, ...]):

@@ -109,13 +109,13 @@ class Deployment:
         inherited = {name: value for name, value in os.environ.items() if name not in known}
         return {**inherited, **self.variables, **variables}
 
-    def start(self, *command: str, **variables: str) -> Program:
-        """Start any program of the service, in a process group of its own."""
+    def start(self, *command: str, code: Path = ROOT, **variables: str) -> Program:
+        """Start any program of the service in a process group of its own; `code` is the checkout that it runs."""
         log = self.directory / f"{len(self.programs)}.log"
         with log.open("wb") as output:
             process = subprocess.Popen(
                 command,
-                cwd=ROOT,
+                cwd=code,
                 env=self.environment(**variables),
                 stdout=output,
                 stderr=output,
@@ -124,16 +124,19 @@ class Deployment:
         self.programs.append(Program(process, log))
         return self.programs[-1]
 
-    def start_listener(self, **variables: str) -> Program:
+    def start_listener(self, code: Path = ROOT, **variables: str) -> Program:
         """A listener that is listening."""
-        listener = self.start(*LISTENER, **variables)
+        own = LISTENER if code == ROOT else (sys.executable, "listener.py")
+        listener = self.start(*own, code=code, **variables)
         listener.wait_for("listening on queue")
         return listener
 
-    def start_worker(self, concurrency: int = 2, name: str = "", **variables: str) -> Program:
+    def start_worker(self, concurrency: int = 2, name: str = "", code: Path = ROOT, **variables: str) -> Program:
         """A worker that is ready."""
         name = name or f"w{len(self.programs)}-{uuid.uuid4().hex[:6]}"
-        worker = self.start(*WORKER, "-c", str(concurrency), "-n", f"{name}@%h", **variables)
+        # An earlier release has no `ingester run`.
+        own = WORKER if code == ROOT else (*celery_worker("tasks"), "-Q", self.settings.ingest_queue)
+        worker = self.start(*own, "-c", str(concurrency), "-n", f"{name}@%h", code=code, **variables)
         worker.wait_for(" ready.")
         return worker
 
