@@ -109,7 +109,7 @@ class Deployment:
         inherited = {name: value for name, value in os.environ.items() if name not in known}
         return {**inherited, **self.variables, **variables}
 
-    def start(self, *command: str, code: Path = ROOT, **variables: str) -> Program:
+    def start(self, *command: str, code: Path | str = ROOT, **variables: str) -> Program:
         """Start any program of the service in a process group of its own; `code` is the checkout that it runs."""
         log = self.directory / f"{len(self.programs)}.log"
         with log.open("wb") as output:
@@ -124,14 +124,14 @@ class Deployment:
         self.programs.append(Program(process, log))
         return self.programs[-1]
 
-    def start_listener(self, code: Path = ROOT, **variables: str) -> Program:
+    def start_listener(self, code: Path | str = ROOT, **variables: str) -> Program:
         """A listener that is listening."""
         own = LISTENER if code == ROOT else (sys.executable, "listener.py")
         listener = self.start(*own, code=code, **variables)
         listener.wait_for("listening on queue")
         return listener
 
-    def start_worker(self, concurrency: int = 2, name: str = "", code: Path = ROOT, **variables: str) -> Program:
+    def start_worker(self, concurrency: int = 2, name: str = "", code: Path | str = ROOT, **variables: str) -> Program:
         """A worker that is ready."""
         name = name or f"w{len(self.programs)}-{uuid.uuid4().hex[:6]}"
         # An earlier release has no `ingester run`.
