@@ -33,8 +33,9 @@ from lco_ingester.publisher import Publisher
 from lco_ingester.record.build import announcement, build_record, facts_of
 from lco_ingester.record.dates import make_dates_usable
 from lco_ingester.record.rules import RecordRules
+from lco_ingester.record.stored_object import StoredObject, describe_object
 from lco_ingester.services import Services
-from lco_ingester.store import Store, StoredObject, describe_object
+from lco_ingester.store import Store
 
 LONGEST_KEY = 32  # characters that the archive takes as the key of a version (docs/archive-api.md)
 

@@ -16,9 +16,9 @@ from lco_ingester.record.cleanup import STANDS
 from lco_ingester.record.dates import parse_date
 from lco_ingester.record.footprint import Outline
 from lco_ingester.record.rules import RecordRules
+from lco_ingester.record.stored_object import OLD, StoredObject
 from lco_ingester.settings import CheckName, Settings
 from lco_ingester.steps import Contents
-from lco_ingester.store import OLD, StoredObject
 
 _ABSENT = "(absent)"
 _LONGEST_VALUE = 80  # characters

@@ -16,8 +16,8 @@ from lco_ingester.record.cleanup import (
     rounded_exposure,
 )
 from lco_ingester.record.dates import make_dates_usable
-from lco_ingester.record.footprint import is_set
 from lco_ingester.record.rules import Keywords, RecordRules
+from lco_ingester.record.values import is_set
 from lco_ingester.settings import Settings
 
 RELATED_FRAMES = (

@@ -18,7 +18,8 @@ from lco_ingester.exceptions import (
 )
 from lco_ingester.file.datafile import ExactReader
 from lco_ingester.multipart import MOST_PARTS, SMALLEST_PART, part_size
-from lco_ingester.store import LARGEST_OBJECT, LARGEST_PUT, Store, StoredObject, StoredVersion, open_store
+from lco_ingester.record.stored_object import StoredObject
+from lco_ingester.store import LARGEST_OBJECT, LARGEST_PUT, Store, StoredVersion, open_store
 from tests.support.multipart_store import PartsStore, crc32, parts_store
 from tests.support.servers import S3Server
 

@@ -12,12 +12,13 @@ from typing import Any
 from astropy.io import fits
 from astropy.utils.exceptions import AstropyWarning
 
-from lco_ingester.record.footprint.cards import NoPlaceError, is_set
+from lco_ingester.record.footprint.cards import NoPlaceError
 from lco_ingester.record.footprint.image import image_ring
 from lco_ingester.record.footprint.pointing import pointing_ring
 from lco_ingester.record.footprint.sky import sky_of
+from lco_ingester.record.values import is_set
 
-__all__ = ["Outline", "Polygon", "footprint", "is_set", "outline"]
+__all__ = ["Outline", "Polygon", "footprint", "outline"]
 
 Polygon = dict[str, Any]
 
