@@ -6,7 +6,6 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any, BinaryIO, Protocol
 
 import boto3
@@ -19,21 +18,18 @@ from lco_ingester.exceptions import (
     BucketNotVersionedError,
     FileChangedError,
     FileTooLargeError,
-    HeaderValueError,
     IngesterError,
     StoreDeploymentError,
     StoreRefusedError,
     StoreUnavailableError,
 )
-from lco_ingester.frame import StorageFacts
 from lco_ingester.multipart import PartsClient, put_in_parts
-from lco_ingester.record.footprint import is_set
+from lco_ingester.record.stored_object import StoredObject
 
 # S3 documentation, "Amazon S3 multipart upload limits".
 LARGEST_PUT = 5 * 1024**3  # bytes; what is larger goes in parts
 LARGEST_OBJECT = 5 * 1024**4
 ANNOUNCED_FROM = 1024**2  # bytes; a smaller body is sent without waiting for the store's word that it wants it
-OLD = timedelta(days=60)  # from this age on a frame is seldom read
 _MD5 = "md5"  # the object metadata by which a put that was ours is known again
 
 # S3 documentation, "Error responses". What is in none of the lists is sorted by its HTTP status.
@@ -73,35 +69,12 @@ class S3Client(PartsClient, Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class StoredObject:
-    """How a frame is to be stored: its `key` in the bucket and the headers that are kept with it."""
-
-    key: str
-    content_type: str | None
-    content_disposition: str
-    storage_class: str
-
-
-@dataclass(frozen=True, slots=True)
 class StoredVersion:
     """What a key holds now; `md5` (hex) is None if it was not put by us."""
 
     version_id: str
     md5: str | None
     size: int
-
-
-def describe_object(facts: StorageFacts, name: str, content_type: str | None, age: timedelta) -> StoredObject:
-    """Key and headers of the object for a frame called `name` (docs/record.md, "The S3 object").
-
-    Raises HeaderValueError if a keyword that the key is made of has no value.
-    """
-    return StoredObject(
-        key=_key(facts, name),
-        content_type=content_type,
-        content_disposition=f"attachment; filename={name}",
-        storage_class="STANDARD_IA" if age > OLD else "STANDARD",
-    )
 
 
 class Store:
@@ -256,13 +229,6 @@ def _user_agent(application: str | None) -> str:
     """Who speaks, in words that botocore would otherwise make up at every call; AWS_SDK_UA_APP_ID stays among them."""
     words = ["archive-ingester", f"boto3/{boto3.__version__}", *([f"app/{application}"] if application else [])]
     return " ".join(words)
-
-
-def _key(facts: StorageFacts, name: str) -> str:
-    for keyword, value in facts.key_prefix.items():
-        if not is_set(value):
-            raise HeaderValueError(frame=name, check=keyword, expected="a value, for the S3 key", found="none")
-    return "/".join([*map(str, facts.key_prefix.values()), facts.folder, name])
 
 
 @contextmanager

@@ -15,7 +15,8 @@ from botocore.exceptions import ClientError
 from benchmarks.archive_sink import ArchiveSink
 from benchmarks.http_server import Handler, listen, read_request, serve, skip
 from benchmarks.s3_sink import S3Sink
-from lco_ingester.store import Store, StoredObject
+from lco_ingester.record.stored_object import StoredObject
+from lco_ingester.store import Store
 
 BYTES = b"SIMPLE  =                    T" * 50_000
 

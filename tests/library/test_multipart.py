@@ -18,7 +18,8 @@ from lco_ingester.exceptions import (
 )
 from lco_ingester.file.datafile import ExactReader
 from lco_ingester.multipart import MOST_PARTS, SMALLEST_PART, part_size
-from lco_ingester.store import LARGEST_OBJECT, LARGEST_PUT, Store, StoredObject, StoredVersion, open_store
+from lco_ingester.record.stored_object import StoredObject
+from lco_ingester.store import LARGEST_OBJECT, LARGEST_PUT, Store, StoredVersion, open_store
 from tests.support.multipart_store import PartsStore, crc32, parts_store
 from tests.support.servers import S3Server
 
@@ -44,7 +45,7 @@ class Untold:
 
 
 def put(store: Store, content: bytes = CONTENT, md5: str = MD5, target: StoredObject = TARGET) -> str:
-    return store.put(ExactReader(io.BytesIO(content), len(content), "large.fits"), len(content), md5, target)
+    return store.put(ExactReader(io.BytesIO(content), len(content)), len(content), md5, target)
 
 
 def left_behind(s3: S3Server) -> list[Any]:

@@ -7,7 +7,8 @@ from typing import Any, BinaryIO
 
 from lco_ingester import steps
 from lco_ingester.exceptions import FileChangedError
-from lco_ingester.store import StoredObject, StoredVersion
+from lco_ingester.record.stored_object import StoredObject
+from lco_ingester.store import StoredVersion
 from tests.simulation.copied import Copied
 
 

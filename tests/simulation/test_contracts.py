@@ -15,8 +15,9 @@ from ingester_app.settings import ServiceSettings
 from lco_ingester.archive import Archive, DuplicateVersion, Posted
 from lco_ingester.exceptions import ArchiveRefusedError, FileChangedError
 from lco_ingester.frame import Record
+from lco_ingester.record.stored_object import StoredObject
 from lco_ingester.settings import load_settings
-from lco_ingester.store import StoredObject, StoredVersion, open_store
+from lco_ingester.store import StoredVersion, open_store
 from tests.simulation.archive import SimulatedArchive
 from tests.simulation.brokers import FRAMES, LETTERS, NAMES, Real, Simulated
 from tests.simulation.store import SimulatedStore

@@ -9,7 +9,7 @@ from typing import Any
 
 from lco_ingester.archive import DuplicateVersion, Posted
 from lco_ingester.frame import Fingerprint, Record
-from lco_ingester.store import StoredObject
+from lco_ingester.record.stored_object import StoredObject
 from tests.simulation import clock
 from tests.simulation.archive import SimulatedArchive
 from tests.simulation.broker import Announcement, Message, SimulatedBroker

@@ -4,14 +4,11 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from lco_ingester.record.values import is_set
+
 
 class NoPlaceError(Exception):
     """The header speaks of no place on the sky; its text says why. Nothing is wrong with that."""
-
-
-def is_set(value: Any) -> bool:
-    """Whether a keyword has a value: 0 is one, null and the empty text are none."""
-    return value is not None and value != ""
 
 
 def number(header: Mapping[str, Any], keyword: str) -> float:

@@ -15,7 +15,7 @@ from astropy.coordinates import (
 )
 from astropy.time import Time
 
-from lco_ingester.record.footprint.cards import is_set
+from lco_ingester.record.values import is_set
 
 LATITUDE_OF = {"RA": "DEC", "GLON": "GLAT", "ELON": "ELAT", "SLON": "SLAT"}
 """The axes that stay where they are on the sky, longitude → latitude."""

@@ -4,7 +4,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from lco_ingester.record.footprint.cards import is_set, number
+from lco_ingester.record.footprint.cards import number
+from lco_ingester.record.values import is_set
 
 _CD = ("CD1_1", "CD1_2", "CD2_1", "CD2_2")
 _PC = {"PC1_1": 1.0, "PC1_2": 0.0, "PC2_1": 0.0, "PC2_2": 1.0}

@@ -10,10 +10,11 @@ from astropy.coordinates import ICRS, BaseCoordinateFrame, UnitSphericalRepresen
 from astropy.units import degree
 from astropy.wcs import WCS
 
-from lco_ingester.record.footprint.cards import NoPlaceError, is_set, number, upper
+from lco_ingester.record.footprint.cards import NoPlaceError, number, upper
 from lco_ingester.record.footprint.frames import LATITUDE_OF, frame_of
 from lco_ingester.record.footprint.matrix import cd_matrix
 from lco_ingester.record.footprint.wcs import PV, SIP, wcs_of
+from lco_ingester.record.values import is_set
 
 Points = npt.NDArray[np.float64]
 
