@@ -152,8 +152,8 @@ def exists_with(settings: Settings, fileobj: IO[bytes]) -> bool:
     """`frame_exists`, with all settings given."""
     name = getattr(fileobj, "name", None)
     file = StreamFile(fileobj, path=name if isinstance(name, str) and name else "stream")
-    with file.opened() as stream:
-        md5, _ = md5_of_stream(stream, file.path)
+    with steps.named(file.path), file.opened() as stream:
+        md5, _ = md5_of_stream(stream)
     return open_services(settings).archive.has_version(md5)
 
 

@@ -23,7 +23,7 @@ from lco_ingester.exceptions import (
     SupersededError,
 )
 from lco_ingester.file.checks import CheckPolicy
-from lco_ingester.file.datafile import DataFile, ExactReader, refuse_unusable_name, split_name
+from lco_ingester.file.datafile import DataFile, ExactReader, printable, refuse_unusable_name, split_name
 from lco_ingester.file.headers.frame_header import Header
 from lco_ingester.file.stream import HashingReader
 from lco_ingester.file.types import file_type, headers_by_hook, headers_of
@@ -70,11 +70,10 @@ def read_frame(
     `metadata` stands in for the header of a file that has none. Raises the errors of `file` and `record`.
     """
     contents = read_contents(file, rules, checks, metrics, metadata)
-    before, validated = contents.fingerprint, make_record(contents, file.path, rules, checks)
-    if _fingerprint(file) != before:
-        # A site's own reader reads after us: its header may be of other bytes than the md5, and nobody looks again
-        # before these are found in the archive and announced.
-        raise _changed(file.path)
+    validated = make_record(contents, file.path, rules, checks)
+    # A site's reader opens the file after we hashed it. If the file changed in between, its header does not belong to
+    # our md5, and no later step would notice.
+    _refuse_changed(file, contents.fingerprint)
     return validated
 
 
@@ -86,20 +85,21 @@ def read_contents(
     metadata: Mapping[str, Any] | None = None,
 ) -> Contents:
     """The first half of `read_frame`: read a file once and check it."""
-    refuse_unusable_name(file.path)
-    if metadata is not None:
-        _refuse_flat_archive(rules, file.path)
-    before = _fingerprint(file)
-    try:
-        with metrics.timed("ingester.get_md5"):
-            headers, md5, size = _read(file, split_name(file.path)[1], checks, metadata)
-    except IngesterError as error:
-        if file.fingerprint() not in (before, None):  # what is wrong may be of neither the old bytes nor the new
-            raise _changed(file.path) from error
-        raise
-    if size != before.size:
-        raise FileChangedError(frame=file.path, expected=f"{before.size} bytes", found=f"{size} at its end")
-    return Contents(headers, md5, before)
+    with named(file.path):
+        refuse_unusable_name(file.path)
+        if metadata is not None:
+            _refuse_flat_archive(rules)
+        before = _fingerprint(file)
+        try:
+            with metrics.timed("ingester.get_md5"):
+                headers, md5, size = _read(file, split_name(file.path)[1], checks.at(file.path), metadata)
+        except IngesterError as error:
+            if file.fingerprint() not in (before, None):  # the error may be of neither the old bytes nor the new ones
+                raise _changed() from error
+            raise
+        if size != before.size:
+            raise FileChangedError(expected=f"{before.size} bytes", found=f"{size} at its end")
+        return Contents(headers, md5, before)
 
 
 def make_record(contents: Contents, path: str, rules: RecordRules, checks: CheckPolicy) -> Validated:
@@ -107,8 +107,9 @@ def make_record(contents: Contents, path: str, rules: RecordRules, checks: Check
     basename, extension = split_name(path)
     for header in contents.headers:
         make_dates_usable(header, rules.keys.observation_date, checks.date_from_mjd)
-    record = build_record(contents.headers, basename, extension, rules, path)
-    facts = facts_of(record, rules.keys, path)
+    with named(path):
+        record = build_record(contents.headers, basename, extension, rules)
+        facts = facts_of(record, rules.keys)
     return Validated(path, basename, extension, contents.md5, contents.fingerprint, record, facts)
 
 
@@ -155,10 +156,9 @@ def upload(
             there = store.current_version(target.key)
         if there is not None and (there.md5, there.size) == (validated.md5, size):
             return Uploaded(validated, there.version_id)
-    if _fingerprint(file) != validated.fingerprint:
-        raise _changed(validated.path)
+    _refuse_changed(file, validated.fingerprint)
     with named(file.path), metrics.timed("ingester.upload_file"), _rated(metrics, size), file.opened() as stream:
-        version_id = store.put(ExactReader(stream, size, file.path), size, validated.md5, target)
+        version_id = store.put(ExactReader(stream, size), size, validated.md5, target)
     return Uploaded(validated, version_id)
 
 
@@ -242,8 +242,8 @@ def republish(archived: Archived, publisher: Publisher | None) -> None:
 def stored_object(validated: Validated, now: datetime) -> StoredObject:
     """Where and how the frame is stored. Raises HeaderValueError if a keyword that the key is made of has no value."""
     age = now - datetime.fromisoformat(validated.facts.observed)
-    content_type = file_type(validated.extension, validated.path).content_type
     with named(validated.path):
+        content_type = file_type(validated.extension).content_type
         return describe_object(validated.facts, validated.basename + validated.extension, content_type, age)
 
 
@@ -278,9 +278,9 @@ def refuse_outdated(uploaded: Uploaded, file: DataFile, store: Store, now: datet
     present = file.fingerprint()
     if present == validated.fingerprint:
         return
-    if present is not None:
-        raise _changed(validated.path)
     with named(validated.path):
+        if present is not None:
+            raise _changed()
         there = store.current_version(stored_object(validated, now).key)
     if there is None or there.version_id == uploaded.version_id or there.md5 == validated.md5:
         return
@@ -289,10 +289,9 @@ def refuse_outdated(uploaded: Uploaded, file: DataFile, store: Store, now: datet
     )
 
 
-def _refuse_flat_archive(rules: RecordRules, path: str) -> None:
+def _refuse_flat_archive(rules: RecordRules) -> None:
     if rules.archive_record_format != "ocs":
         raise CompanionError(
-            frame=path,
             expected="an archive of nested (ocs) records, which takes files with given metadata",
             found=f"ARCHIVE_RECORD_FORMAT={rules.archive_record_format}",
             hint="Archives of flat records hold FITS files and packages only",
@@ -302,12 +301,18 @@ def _refuse_flat_archive(rules: RecordRules, path: str) -> None:
 def _fingerprint(file: DataFile) -> Fingerprint:
     present = file.fingerprint()
     if present is None:
-        raise FileMissingError(frame=file.path, expected="a file of this path", found="none")
+        raise FileMissingError(expected="a file of this path", found="none")
     return present
 
 
-def _changed(path: str) -> FileChangedError:
-    return FileChangedError(frame=path, expected="the file as it was read", found="another size, time or inode")
+def _refuse_changed(file: DataFile, before: Fingerprint) -> None:
+    with named(file.path):
+        if _fingerprint(file) != before:
+            raise _changed()
+
+
+def _changed() -> FileChangedError:
+    return FileChangedError(expected="the file as it was read", found="another size, time or inode")
 
 
 def _read(
@@ -315,8 +320,8 @@ def _read(
 ) -> tuple[list[Header], str, int]:
     """Headers, md5 (hex) and size in bytes of a file."""
     with file.opened() as stream:
-        reader = HashingReader(stream, file.path)
-        headers = headers_of(reader, extension, file.path, checks, metadata)
+        reader = HashingReader(stream)
+        headers = headers_of(reader, extension, checks, metadata)
         md5, size = reader.finish()
         if headers is None:
             stream.seek(0)
@@ -326,11 +331,11 @@ def _read(
 
 @contextmanager
 def named(path: str) -> Iterator[None]:
-    """An error of a neighbour's adapter, which knows keys and basenames, names the file instead."""
+    """Errors raised inside name the file: `file`, `record` and the adapters do not know its path."""
     try:
         yield
     except IngesterError as error:
-        error.frame = path
+        error.frame = printable(path)
         raise
 
 

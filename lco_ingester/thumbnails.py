@@ -36,20 +36,21 @@ def read_thumbnail(
     file: DataFile, rules: RecordRules, checks: CheckPolicy, metrics: Metrics, thumbnail: Thumbnail
 ) -> Validated:
     """Read a picture once and make its record. Raises CompanionError, and what `read_frame` does."""
-    basename, extension = split_name(file.path)
-    kind = file_type(extension, file.path)
-    if not (kind.content_type or "").startswith("image/") or kind.read_headers is not None:
-        raise CompanionError(frame=file.path, expected="a .jpg or .jpeg, for a thumbnail", found=repr(extension))
-    if thumbnail.size not in SIZES:
-        raise CompanionError(frame=file.path, check="size", expected=" or ".join(SIZES), found=repr(thumbnail.size))
-    validated = read_frame(file, rules, checks, metrics, thumbnail.metadata)
-    refuse_unknown_extension(validated, checks)
-    frame = _frame_basename(thumbnail, basename, rules.keys.thumbnail_frame_filename, file.path)
-    return replace(
-        validated,
-        record={**validated.record, "frame_basename": frame, "size": thumbnail.size},
-        facts=facts_of(validated.record, rules.keys, file.path, SECTION),
-    )
+    with named(file.path):
+        basename, extension = split_name(file.path)
+        kind = file_type(extension)
+        if not (kind.content_type or "").startswith("image/") or kind.read_headers is not None:
+            raise CompanionError(expected="a .jpg or .jpeg, for a thumbnail", found=repr(extension))
+        if thumbnail.size not in SIZES:
+            raise CompanionError(check="size", expected=" or ".join(SIZES), found=repr(thumbnail.size))
+        validated = read_frame(file, rules, checks, metrics, thumbnail.metadata)
+        refuse_unknown_extension(validated, checks)
+        frame = _frame_basename(thumbnail, basename, rules.keys.thumbnail_frame_filename)
+        return replace(
+            validated,
+            record={**validated.record, "frame_basename": frame, "size": thumbnail.size},
+            facts=facts_of(validated.record, rules.keys, SECTION),
+        )
 
 
 def post_thumbnail(uploaded: Uploaded, file: DataFile, services: Services, now: datetime) -> Record:
@@ -66,13 +67,12 @@ def post_thumbnail(uploaded: Uploaded, file: DataFile, services: Services, now: 
     return {**record, "filename": validated.basename + validated.extension, "url": answer.get("url")}
 
 
-def _frame_basename(thumbnail: Thumbnail, basename: str, key: str, path: str) -> str:
+def _frame_basename(thumbnail: Thumbnail, basename: str, key: str) -> str:
     told = thumbnail.frame_basename or split_name(str(thumbnail.metadata.get(key) or ""))[0]
     if not told and basename.endswith(f"-{thumbnail.size}"):
         told = basename.removesuffix(f"-{thumbnail.size}")
     if not told:
         raise CompanionError(
-            frame=path,
             check="frame of the thumbnail",
             expected=f"{key} in the metadata, or a name ending in -{thumbnail.size}",
             found="neither",

@@ -1,7 +1,7 @@
-"""Which checks a frame has to pass, and what becomes of a failure: an error, a warning, or nothing."""
+"""Which checks a frame has to pass, and what a failure leads to: an error, a warning, or nothing."""
 
 import logging
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Self
 
 from lco_ingester.exceptions import IngesterError
@@ -15,7 +15,10 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class CheckPolicy:
-    """What is asked of a file and how deeply it is checked; the fields are explained in `Settings`."""
+    """How deeply files are checked; the fields are explained in `Settings`.
+
+    `where` is the file that is being checked, or `file:member`: failures and warnings name it.
+    """
 
     archive_extensions: tuple[str, ...]
     validation: str
@@ -24,27 +27,34 @@ class CheckPolicy:
     package_max_members: int
     expanded_max_bytes: int
     expanded_max_ratio: float
+    where: str = ""
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
         """The checks that the settings ask for."""
-        return cls(**{field.name: getattr(settings, field.name) for field in fields(CheckPolicy)})
+        names = [field.name for field in fields(CheckPolicy) if field.name != "where"]
+        return cls(**{name: getattr(settings, name) for name in names})
+
+    def at(self, where: str) -> Self:
+        """The same checks for this file or `file:member`."""
+        return replace(self, where=where)
 
     def is_enabled(self, name: CheckName) -> bool:
-        """Whether a check is to be made at all."""
+        """Whether the check is made."""
         return self.validation == "strict" or name not in STRICT_ONLY
 
     def fail(self, name: CheckName, error: IngesterError) -> None:
-        """Raise the error of a check, or log it if that is all that is wanted."""
+        """Raise the error of a check, or only warn, or neither, as the settings say."""
         if not self.is_enabled(name):
             return
+        error.frame = error.frame or self.where
         if name not in self.validation_warn_only:
             raise error
         self.warn(name, error)
 
     def warn(self, name: CheckName, error: IngesterError) -> None:
-        """What becomes of a failure that is only a warning."""
+        """Log a failure that is only a warning."""
         logger.warning("check %s, only a warning: %s", name, error)
 
-    def ran(self, name: CheckName, where: str) -> None:
-        """Told of each check that is made, and of which file or member; for who wants to know (`inspection`)."""
+    def ran(self, name: CheckName) -> None:
+        """Called for each check that is made; `preview.inspection` records it."""

@@ -129,9 +129,12 @@ def refuse_unusable_name(path: str) -> None:
     """Raises FileNameUnusableError for a name that S3 and the archive cannot hold."""
     name = PurePath(path).name
     if not name.isprintable():  # a byte that is no UTF-8 is a lone surrogate in Python's text, and not printable
-        raise FileNameUnusableError(
-            frame=ascii(path)[1:-1], expected="printable characters in UTF-8", found=ascii(name)
-        )
+        raise FileNameUnusableError(expected="printable characters in UTF-8", found=ascii(name))
+
+
+def printable(path: str) -> str:
+    """The path as an error or a terminal can show it."""
+    return path if path.isprintable() else ascii(path)[1:-1]
 
 
 def size_of(stream: BinaryIO) -> int:
@@ -199,10 +202,9 @@ class ExactReader(SizedReader):
     waiting for the rest: it raises FileChangedError.
     """
 
-    def __init__(self, stream: BinaryIO, size: int, path: str) -> None:
+    def __init__(self, stream: BinaryIO, size: int) -> None:
         super().__init__(size)
         self._stream = stream
-        self._path = path
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
         self._stream.seek(super().seek(offset, whence))
@@ -215,9 +217,7 @@ class ExactReader(SizedReader):
             return b""
         chunk = self._stream.read(wanted)
         if not chunk:
-            raise FileChangedError(
-                frame=self._path, expected=f"{self._size} bytes", found=f"its end after {self._position}"
-            )
+            raise FileChangedError(expected=f"{self._size} bytes", found=f"its end after {self._position}")
         self._position += len(chunk)
         return chunk
 

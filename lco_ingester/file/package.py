@@ -28,7 +28,7 @@ from lco_ingester.file.stream import (
     CountingReader,
     Readable,
     drain,
-    gzip_errors_named,
+    gzip_errors_translated,
     unpacked,
 )
 from lco_ingester.file.validation import read_headers
@@ -44,7 +44,7 @@ _EXTENDED = (tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE)
 _OF_THE_NEXT = _LONG_NAME + _EXTENDED
 
 
-def read_package(contents: Contents, path: str, checks: CheckPolicy) -> list[FrameHeader]:
+def read_package(contents: Contents, checks: CheckPolicy) -> list[FrameHeader]:
     """The headers of the first regular member whose whole name contains one of FRAME_MARKS.
 
     `contents` is the tar, unpacked; it is read to its end, so that one that is still being written is not taken for
@@ -53,21 +53,21 @@ def read_package(contents: Contents, path: str, checks: CheckPolicy) -> list[Fra
     unpack to together.
     """
     headers = None
-    for name, member in _members(contents, path, checks):
+    for name, member in _members(contents, checks):
+        inside = checks.at(f"{checks.where}:{name}")
         if headers is None and any(mark in name for mark in FRAME_MARKS):
-            headers = _headers_of(member, name, path, checks, contents)
+            headers = _headers_of(member, name, inside, contents)
         elif name.endswith(FITS_EXTENSIONS) and checks.is_enabled("members"):
-            checks.ran("members", f"{path}:{name}")
+            inside.ran("members")
             try:
-                _headers_of(member, name, path, checks, contents)
+                _headers_of(member, name, inside, contents)
             except IngesterError as error:
                 if _is_of_the_package(error, member):
                     raise
                 checks.fail("members", error)
     if headers is None:
-        raise PackageMemberMissingError(
-            frame=path, expected="a member named *" + ", *".join(FRAME_MARKS), found="none in the package"
-        )
+        expected = "a member named *" + ", *".join(FRAME_MARKS)
+        raise PackageMemberMissingError(expected=expected, found="none in the package")
     return headers
 
 
@@ -77,17 +77,16 @@ class _Member:
     Reading raises TruncatedFrameError or GzipDamagedError for a fault of the package itself, and keeps it as `fault`.
     """
 
-    def __init__(self, contents: Readable, size: int, path: str) -> None:
+    def __init__(self, contents: Readable, size: int) -> None:
         self._contents = contents
         self._left = size
-        self._path = path
         self.fault: IngesterError | None = None
         self.ends_in_zero = False  # what was read of it
 
     def read(self, size: int = -1, /) -> bytes:
         wanted = self._left if size < 0 else min(size, self._left)
         try:
-            piece = _read_exactly(self._contents, wanted, self._path)
+            piece = _read_exactly(self._contents, wanted)
         except IngesterError as error:
             self.fault = error
             raise
@@ -102,20 +101,20 @@ class _Member:
             pass
 
 
-def _headers_of(member: _Member, name: str, path: str, checks: CheckPolicy, package: Contents) -> list[FrameHeader]:
-    """The headers of a member, which may be gzipped itself."""
-    inside = f"{path}:{name}"
+def _headers_of(member: _Member, name: str, checks: CheckPolicy, package: Contents) -> list[FrameHeader]:
+    """The headers of a member, which may be gzipped itself; `checks` are those of the member."""
     try:
-        with unpacked(CountingReader(member), checks, inside, package.budget) as contents:
-            return read_headers(contents, inside, checks)
+        with unpacked(CountingReader(member), checks, package.budget) as contents:
+            return read_headers(contents, checks)
     except IngesterError as error:
         if _is_of_the_package(error, member):
             raise
+        error.frame = checks.where
         member.skip()
         if isinstance(error, RetryError) and member.ends_in_zero and not package.gzipped:
             found = f"zeros at its end, space reserved and not written yet? {error}"
-            raise TruncatedFrameError(frame=path, expected=f"the whole member {name}", found=found) from error
-        raise PackageMemberDamagedError(frame=path, check=f"member {name}", found=str(error)) from error
+            raise TruncatedFrameError(expected=f"the whole member {name}", found=found) from error
+        raise PackageMemberDamagedError(check=f"member {name}", found=str(error)) from error
 
 
 def _is_of_the_package(error: IngesterError, member: _Member) -> bool:
@@ -123,77 +122,77 @@ def _is_of_the_package(error: IngesterError, member: _Member) -> bool:
     return error is member.fault or isinstance(error, ExpandsTooFarError)
 
 
-def _members(contents: Contents, path: str, checks: CheckPolicy) -> Iterator[tuple[str, _Member]]:
+def _members(contents: Contents, checks: CheckPolicy) -> Iterator[tuple[str, _Member]]:
     """Name and bytes of each regular member; the package is then read to its end.
 
     What was not read of a member when the next one is asked for is skipped.
     """
     count = 0
     said: dict[str, str] = {}  # by headers that are no members themselves, of the next one
-    while (info := _next_header(contents, path, first=count == 0)) is not None:
+    while (info := _next_header(contents, first=count == 0)) is not None:
         count += 1
         if count > checks.package_max_members:
-            raise PackageError(frame=path, expected=f"at most {checks.package_max_members} members", found="more")
-        size = _size_of(info, said, path)
-        member = _Member(contents, size, path)
+            raise PackageError(expected=f"at most {checks.package_max_members} members", found="more")
+        size = _size_of(info, said)
+        member = _Member(contents, size)
         if info.type in _OF_THE_NEXT:
-            said |= _said_by(info, member, size, path)
+            said |= _said_by(info, member, size)
         else:
             if info.isreg():
                 yield said.get("path", info.name), member
             said = {}
         member.skip()
-        _read_exactly(contents, -size % _BLOCK, path)
+        _read_exactly(contents, -size % _BLOCK)
     if drain(contents):
-        error = TrailingBytesError(frame=path, expected="zeros after the end of the package", found="other bytes")
+        error = TrailingBytesError(expected="zeros after the end of the package", found="other bytes")
         checks.fail("trailing", error)
 
 
-def _next_header(contents: Contents, path: str, first: bool) -> tarfile.TarInfo | None:
+def _next_header(contents: Contents, first: bool) -> tarfile.TarInfo | None:
     """The next header; None at the block of zeros that ends a package."""
-    block = _first_block(contents, path) if first else _read_exactly(contents, _BLOCK, path)
+    block = _first_block(contents) if first else _read_exactly(contents, _BLOCK)
     if not block.strip(b"\0"):
         return None
     try:
         return tarfile.TarInfo.frombuf(block, "utf-8", "backslashreplace")
     except (tarfile.HeaderError, ValueError) as error:
         found = str(error) if first else f"{error} in the header after a member"
-        raise PackageError(frame=path, expected="a tar package", found=found) from error
+        raise PackageError(expected="a tar package", found=found) from error
 
 
-def _first_block(contents: Contents, path: str) -> bytes:
+def _first_block(contents: Contents) -> bytes:
     """The block that tells a package from a file that is empty, not written yet, or something else."""
-    with gzip_errors_named(path):
+    with gzip_errors_translated():
         block = contents.read(_BLOCK)
     if not block:
-        raise EmptyFileError(frame=path, expected="a tar package", found="an empty file")
+        raise EmptyFileError(expected="a tar package", found="an empty file")
     if not contents.gzipped and not block.strip(b"\0"):
         found = "zeros: space reserved and not written yet"
-        raise TruncatedFrameError(frame=path, expected="a tar package", found=found)
+        raise TruncatedFrameError(expected="a tar package", found=found)
     if len(block) == _BLOCK:
         return block
     # A header has zeros behind the name, of 100 bytes at most: a short text is none that was cut.
     if b"\0" not in block and not GZIP_MAGIC.startswith(block):
-        raise PackageError(frame=path, expected="a tar package, gzipped or not", found=repr(block[:40]))
-    raise _cut(path)
+        raise PackageError(expected="a tar package, gzipped or not", found=repr(block[:40]))
+    raise _cut()
 
 
-def _size_of(info: tarfile.TarInfo, said: dict[str, str], path: str) -> int:
+def _size_of(info: tarfile.TarInfo, said: dict[str, str]) -> int:
     """How many bytes of the package are the member's."""
     if info.type == tarfile.GNUTYPE_SPARSE or any(keyword.startswith("GNU.sparse") for keyword in said):
-        raise PackageError(frame=path, expected="no sparse members", found=info.name)
+        raise PackageError(expected="no sparse members", found=info.name)
     if info.type in tarfile.SUPPORTED_TYPES and not info.isreg() and info.type not in _OF_THE_NEXT:
         return 0  # links, directories and devices have no bytes, whatever their size says
     text = str(info.size) if info.type in _OF_THE_NEXT else said.get("size", str(info.size))
     if not text.isdecimal() or len(text) > _LONGEST_SIZE:
-        raise PackageError(frame=path, expected="a size of each member", found=text[:40])
+        raise PackageError(expected="a size of each member", found=text[:40])
     return int(text)
 
 
-def _said_by(info: tarfile.TarInfo, member: _Member, size: int, path: str) -> dict[str, str]:
+def _said_by(info: tarfile.TarInfo, member: _Member, size: int) -> dict[str, str]:
     """What a header says of the next member: GNU's long name, or the keywords of a pax header (POSIX.1-2001, pax)."""
     if size > _LONGEST_NAME:
-        raise PackageError(frame=path, expected=f"headers of at most {_LONGEST_NAME} bytes", found=f"{size}")
+        raise PackageError(expected=f"headers of at most {_LONGEST_NAME} bytes", found=f"{size}")
     content = member.read(size)
     if info.type == tarfile.GNUTYPE_LONGNAME:
         return {"path": content.split(b"\0", 1)[0].decode("utf-8", "backslashreplace")}
@@ -202,20 +201,20 @@ def _said_by(info: tarfile.TarInfo, member: _Member, size: int, path: str) -> di
         length = content.split(b" ", 1)[0]  # of the record `length keyword=value\n`, itself included
         end = int(length) if length.isdigit() and len(length) < _LONGEST_SIZE else 0
         if not len(length) < end <= len(content):
-            raise PackageError(frame=path, expected="pax headers", found=repr(content[:20]))
+            raise PackageError(expected="pax headers", found=repr(content[:20]))
         keyword, _, value = content[len(length) + 1 : end - 1].decode("utf-8", "backslashreplace").partition("=")
         said[keyword] = value
         content = content[end:]
     return said
 
 
-def _read_exactly(contents: Readable, size: int, path: str) -> bytes:
-    with gzip_errors_named(path):
+def _read_exactly(contents: Readable, size: int) -> bytes:
+    with gzip_errors_translated():
         piece = contents.read(size)
     if len(piece) < size:
-        raise _cut(path)
+        raise _cut()
     return piece
 
 
-def _cut(path: str) -> TruncatedFrameError:
-    return TruncatedFrameError(frame=path, expected="a whole package", found="the file's end in or after a member")
+def _cut() -> TruncatedFrameError:
+    return TruncatedFrameError(expected="a whole package", found="the file's end in or after a member")

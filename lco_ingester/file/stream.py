@@ -62,20 +62,17 @@ class HashingReader(CountingReader):
     Reading raises FileUnreadableError if the disk fails, or if the stream gives text.
     """
 
-    def __init__(self, stream: Readable, path: str) -> None:
+    def __init__(self, stream: Readable) -> None:
         super().__init__(stream)
-        self._path = path
         self._md5 = hashlib.md5(usedforsecurity=False)
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
         try:
             return super().readinto(buffer)
         except OSError as error:
-            raise FileUnreadableError(frame=self._path, found=error.strerror or str(error)) from error
+            raise FileUnreadableError(found=error.strerror or str(error)) from error
         except (TypeError, UnicodeDecodeError) as error:
-            raise FileUnreadableError(
-                frame=self._path, expected="a stream opened in binary mode", found="text"
-            ) from error
+            raise FileUnreadableError(expected="a stream opened in binary mode", found="text") from error
 
     def finish(self) -> tuple[str, int]:
         """Read what is left; the md5 (hex) and the size of all that the stream gave."""
@@ -89,12 +86,12 @@ class HashingReader(CountingReader):
         self._md5.update(piece)
 
 
-def md5_of_stream(stream: Readable, path: str) -> tuple[str, int]:
+def md5_of_stream(stream: Readable) -> tuple[str, int]:
     """The md5 (hex) and the number of bytes of a stream, read once to its end in chunks.
 
     Raises FileUnreadableError if it cannot be read, or gives text.
     """
-    return HashingReader(stream, path).finish()
+    return HashingReader(stream).finish()
 
 
 class Budget:
@@ -103,10 +100,9 @@ class Budget:
     `packed` is the file: its `size` says how much was read of it.
     """
 
-    def __init__(self, packed: CountingReader, checks: CheckPolicy, path: str) -> None:
+    def __init__(self, packed: CountingReader, checks: CheckPolicy) -> None:
         self._packed = packed
         self._checks = checks
-        self._path = path
         self._spent = 0
 
     def spend(self, size: int) -> None:
@@ -117,7 +113,7 @@ class Budget:
             max(_RATIO_COUNTS_FROM, int(self._checks.expanded_max_ratio * self._packed.size)),
         )
         if self._spent > most:
-            raise ExpandsTooFarError(frame=self._path, expected=f"at most {most} bytes unpacked", found="more")
+            raise ExpandsTooFarError(expected=f"at most {most} bytes unpacked", found="more")
 
 
 class Expanding(io.RawIOBase):
@@ -148,20 +144,18 @@ class Contents(io.BufferedReader):
 
 
 @contextmanager
-def unpacked(
-    packed: CountingReader, checks: CheckPolicy, path: str, budget: Budget | None = None
-) -> Iterator[Contents]:
+def unpacked(packed: CountingReader, checks: CheckPolicy, budget: Budget | None = None) -> Iterator[Contents]:
     """The stream, or what gzip packed into it; `budget` is that of the package that it is in, if it is in one.
 
     Raises TruncatedFrameError for a gzip stream that ends too soon, GzipDamagedError for a damaged one.
     """
-    budget = budget or Budget(packed, checks, path)
+    budget = budget or Budget(packed, checks)
     stream = Contents(packed, budget, gzipped=False)
     if stream.peek(len(GZIP_MAGIC))[: len(GZIP_MAGIC)] != GZIP_MAGIC:
         yield stream
         return
     contents = Contents(Expanding(gzip.GzipFile(fileobj=stream), budget), budget, gzipped=True)
-    with gzip_errors_named(path):
+    with gzip_errors_translated():
         try:
             yield contents
         except DoNotRetryError:
@@ -170,14 +164,14 @@ def unpacked(
 
 
 @contextmanager
-def gzip_errors_named(path: str) -> Iterator[None]:
-    """Within it gzip's own errors are ours."""
+def gzip_errors_translated() -> Iterator[None]:
+    """The one place where gzip's errors become ours."""
     try:
         yield
     except EOFError as error:
-        raise TruncatedFrameError(frame=path, expected="a whole gzip file", found=str(error)) from error
+        raise TruncatedFrameError(expected="a whole gzip file", found=str(error)) from error
     except (zlib.error, gzip.BadGzipFile) as error:
-        raise GzipDamagedError(frame=path, expected="sound gzip data", found=str(error)) from error
+        raise GzipDamagedError(expected="sound gzip data", found=str(error)) from error
 
 
 def drain(stream: Readable) -> int:

@@ -44,7 +44,7 @@ class OurType:
     """One that we know ourselves: its headers are read on the way of the one reading that also takes the md5."""
 
     content_type: str | None
-    read_headers: Callable[[Contents, str, CheckPolicy], list[FrameHeader]] | None
+    read_headers: Callable[[Contents, CheckPolicy], list[FrameHeader]] | None
     begins: bytes = b""
 
 
@@ -63,32 +63,32 @@ OURS = {
 _OTHER = OurType(None, read_fits)
 
 
-def file_type(extension: str, path: str = "") -> FileType | OurType:
+def file_type(extension: str) -> FileType | OurType:
     """The site's own file type of this extension, else ours; what nobody knows is read as FITS.
 
     Raises HookError if the site's cannot be loaded.
     """
     hooks = _hooks().get(extension, ())
-    return _loaded(hooks, path) if hooks else OURS.get(extension, _OTHER)
+    return _loaded(hooks) if hooks else OURS.get(extension, _OTHER)
 
 
 def headers_of(
-    packed: CountingReader, extension: str, path: str, checks: CheckPolicy, metadata: Mapping[str, Any] | None = None
+    packed: CountingReader, extension: str, checks: CheckPolicy, metadata: Mapping[str, Any] | None = None
 ) -> list[Header] | None:
     """The headers of a file of ours, or the metadata that stand in for them; None for a site's: `headers_by_hook`.
 
     Raises what `validation`, `package` and `stream` do, CompanionError if the file needs metadata and has none, or has
     a header of its own, and HookError.
     """
-    kind = file_type(extension, path)
+    kind = file_type(extension)
     if kind.read_headers is None:
-        return [_metadata_of(packed, path, kind.begins, metadata)]
+        return [_metadata_of(packed, kind.begins, metadata)]
     if metadata is not None:
-        raise CompanionError(frame=path, expected="no metadata", found="some, for a file that has a header")
+        raise CompanionError(expected="no metadata", found="some, for a file that has a header")
     if isinstance(kind, FileType):
         return None
-    with unpacked(packed, checks, path) as contents:
-        return list(kind.read_headers(contents, path, checks))
+    with unpacked(packed, checks) as contents:
+        return list(kind.read_headers(contents, checks))
 
 
 def headers_by_hook(stream: BinaryIO, extension: str, path: str) -> list[Header]:
@@ -96,18 +96,18 @@ def headers_by_hook(stream: BinaryIO, extension: str, path: str) -> list[Header]
 
     Raises the errors of ours that its reader raises, and HookError for whatever else.
     """
-    kind = file_type(extension, path)
+    kind = file_type(extension)
     named = _named(_hooks().get(extension, ()))
     if not isinstance(kind, FileType) or kind.read_headers is None:
-        raise HookError(frame=path, check=named, expected="a reader of headers", found="none")
+        raise HookError(check=named, expected="a reader of headers", found="none")
     try:
         headers = list(kind.read_headers(io.BufferedReader(Lent(stream)), path))
     except IngesterError:
         raise
     except Exception as error:  # a site's own code, which may raise anything
-        raise HookError(frame=path, check=named, found=f"{type(error).__name__}: {error}") from error
+        raise HookError(check=named, found=f"{type(error).__name__}: {error}") from error
     if wrong := [each for each in headers if not isinstance(each, (Mapping, fits.Header))]:
-        raise HookError(frame=path, check=named, expected="headers", found=type(wrong[0]).__name__)
+        raise HookError(check=named, expected="headers", found=type(wrong[0]).__name__)
     return [each if isinstance(each, fits.Header) else dict(each) for each in headers]
 
 
@@ -120,16 +120,16 @@ def _hooks() -> dict[str, tuple[EntryPoint, ...]]:
     return found
 
 
-def _loaded(hooks: tuple[EntryPoint, ...], path: str) -> FileType:
+def _loaded(hooks: tuple[EntryPoint, ...]) -> FileType:
     named = _named(hooks)
     if len(hooks) > 1:
-        raise HookError(frame=path, check=named, expected="one file type of this extension", found=f"{len(hooks)}")
+        raise HookError(check=named, expected="one file type of this extension", found=f"{len(hooks)}")
     try:
         kind = hooks[0].load()
     except Exception as error:  # importing a site's module may raise anything
-        raise HookError(frame=path, check=named, found=f"{type(error).__name__}: {error}") from error
+        raise HookError(check=named, found=f"{type(error).__name__}: {error}") from error
     if not isinstance(kind, FileType):
-        raise HookError(frame=path, check=named, expected="a lco_ingester.file.types.FileType", found=repr(kind))
+        raise HookError(check=named, expected="a lco_ingester.file.types.FileType", found=repr(kind))
     return kind
 
 
@@ -137,22 +137,18 @@ def _named(hooks: tuple[EntryPoint, ...]) -> str:
     return f"{GROUP} " + ", ".join(f"{hook.name} = {hook.value}" for hook in hooks)
 
 
-def _metadata_of(
-    packed: CountingReader, path: str, begins: bytes, metadata: Mapping[str, Any] | None
-) -> dict[str, Any]:
+def _metadata_of(packed: CountingReader, begins: bytes, metadata: Mapping[str, Any] | None) -> dict[str, Any]:
     start = packed.read(len(begins) or 1)
     if not start:
-        raise EmptyFileError(frame=path, expected="a file with something in it", found="an empty file")
+        raise EmptyFileError(expected="a file with something in it", found="an empty file")
     if begins and start != begins:
         raise CompanionError(
-            frame=path,
             expected=f"{begins!r} at its beginning",
             found=repr(start),
             hint="Write the file again from its source",
         )
     if metadata is None:
         raise CompanionError(
-            frame=path,
             expected="metadata, for such a file has no header",
             found="none",
             hint="Archive it by lco_ingest_frame --metadata FILE.json, or by the library",

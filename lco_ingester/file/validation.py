@@ -30,26 +30,25 @@ _KINDS = {
 }  # fmt: skip
 
 
-def read_headers(contents: Readable, path: str, checks: CheckPolicy) -> list[FrameHeader]:
+def read_headers(contents: Readable, checks: CheckPolicy) -> list[FrameHeader]:
     """The header of every HDU, in order; a tile-compressed image as the image it holds.
 
     `contents` is read from where it stands to its end. Raises an error for what `checks` does not forgive:
     TruncatedFrameError, EmptyFileError, ChecksumError or TrailingBytesError where the file may still be being
     written, else NotFitsError, FitsStructureError or HeaderUnreadableError.
     """
-    headers = _Walk(contents, path, checks).headers()
-    if path.endswith(".fz") and len(headers) == 1 and headers[0].data_size() == 0:
-        found = "an empty first HDU and nothing else"
-        checks.fail("size", TruncatedFrameError(frame=path, expected="an extension, as .fz says", found=found))
-    return as_astropy_reads(headers, path)
+    headers = _HduReader(contents, checks).headers()
+    if checks.where.endswith(".fz") and len(headers) == 1 and headers[0].data_size() == 0:
+        expected, found = "an extension, as .fz says", "an empty first HDU and nothing else"
+        checks.fail("size", TruncatedFrameError(expected=expected, found=found))
+    return as_astropy_reads(headers)
 
 
-class _Walk:
+class _HduReader:
     """One reading of a FITS file from HDU to HDU."""
 
-    def __init__(self, contents: Readable, path: str, checks: CheckPolicy) -> None:
+    def __init__(self, contents: Readable, checks: CheckPolicy) -> None:
         self._contents = contents
-        self._path = path
         self._checks = checks
         self._position = 0
         self._left_for_headers = LONGEST_HEADERS
@@ -58,10 +57,10 @@ class _Walk:
         """All headers; the file has then been read to its end."""
         headers: list[RawHeader] = []
         while raw := self._header(headers):
-            headers.append(RawHeader(self._path, len(headers), self._position - len(raw), raw))
-            self._checks.ran("characters", self._path)
+            headers.append(RawHeader(len(headers), self._position - len(raw), raw))
+            self._checks.ran("characters")
             self._data(headers[-1])
-        self._checks.ran("trailing", self._path)
+        self._checks.ran("trailing")
         return headers
 
     def _header(self, before: list[RawHeader]) -> bytes:
@@ -82,7 +81,7 @@ class _Walk:
         written = block.rstrip(b"\0")
         if written and _NEXT_HEADER.startswith(written):
             found = "the file's end in its header" if written == block else "zeros in its header"
-            self._checks.fail("size", self._truncated(f"a whole HDU {len(before)}", found))
+            self._checks.fail("size", _truncated(f"a whole HDU {len(before)}", found))
         elif block:
             zeros = drain(self._contents) == 0 and not written  # the file must be read to its end
             self._report_trailing(self._position - len(block), zeros, before)
@@ -93,10 +92,10 @@ class _Walk:
         number, promised = len(before), before[0].text("NEXTEND") or ""
         if zeros and promised.isdecimal() and int(promised) >= number:
             found = f"zeros after {number}: space reserved and not written yet"
-            self._checks.fail("size", self._truncated(f"{promised} HDUs after the first, as NEXTEND says", found))
+            self._checks.fail("size", _truncated(f"{promised} HDUs after the first, as NEXTEND says", found))
         found = "zeros: space reserved for more to be written?" if zeros else "bytes"
         expected = f"its end after {number} HDUs and {end} bytes"
-        self._checks.fail("trailing", TrailingBytesError(frame=self._path, expected=expected, found=found))
+        self._checks.fail("trailing", TrailingBytesError(expected=expected, found=found))
 
     def _is_last_block(self, block: bytes, number: int, count: int) -> bool:
         written = block.rstrip(b"\0")
@@ -104,20 +103,16 @@ class _Walk:
         if len(written) < len(block):
             self._refuse_unwritten(len(block) - len(written), number, ended=_holds_end(written))
         if len(block) < BLOCK:
-            raise self._truncated(
-                f"the END of the header of HDU {number}", f"the file's end after {self._position} bytes"
-            )
+            raise _truncated(f"the END of the header of HDU {number}", f"the file's end after {self._position} bytes")
         self._left_for_headers -= BLOCK
         if self._left_for_headers < 0:
-            raise FitsStructureError(
-                frame=self._path, expected=f"at most {LONGEST_HEADERS} bytes of headers", found="more"
-            )
+            raise FitsStructureError(expected=f"at most {LONGEST_HEADERS} bytes of headers", found="more")
         return _holds_end(block)
 
     def _refuse_unwritten(self, zeros: int, number: int, ended: bool) -> None:
         """A header that turns to zeros is still being written; behind its END they may also be a poor fill."""
         where = f"zeros from byte {self._position - zeros} on: space reserved and not written yet"
-        error = self._truncated(f"the header of HDU {number}", where)
+        error = _truncated(f"the header of HDU {number}", where)
         if not ended:
             raise error
         self._checks.fail("characters", error)
@@ -130,7 +125,6 @@ class _Walk:
         keyword = "".join(chr(byte) if byte in LEGAL else "?" for byte in block[card * CARD :][:8]).rstrip()
         where = f"card {(count - 1) * BLOCK // CARD + card + 1} ({keyword}) of HDU {number}"
         error = HeaderUnreadableError(
-            frame=self._path,
             expected="ASCII text without control characters",
             found=f"byte 0x{illegal[0]:02x} in {where}",
         )
@@ -138,14 +132,12 @@ class _Walk:
 
     def _refuse_what_is_no_fits(self, start: bytes) -> None:
         if not start:
-            raise EmptyFileError(frame=self._path, expected="a FITS file", found="an empty file")
+            raise EmptyFileError(expected="a FITS file", found="an empty file")
         if not start.strip(b"\0"):
-            raise self._truncated("a FITS file", "zeros: space reserved and not written yet")
+            raise _truncated("a FITS file", "zeros: space reserved and not written yet")
         written = start.rstrip(b"\0")  # what is not there yet is no fault: its header's reader says so
         if not written.startswith(_FIRST_CARD[: len(written)]):
-            raise NotFitsError(
-                frame=self._path, expected=f"{_FIRST_CARD.decode()!r} at its beginning", found=_kind(start)
-            )
+            raise NotFitsError(expected=f"{_FIRST_CARD.decode()!r} at its beginning", found=_kind(start))
 
     def _data(self, header: RawHeader) -> None:
         size = header.data_size()
@@ -155,10 +147,10 @@ class _Walk:
         )
         total = OnesComplementSum() if guarded else None
         got = self._skip(span, total)
-        self._checks.ran("size", self._path)
-        self._checks.ran("padding", self._path)
+        self._checks.ran("size")
+        self._checks.ran("padding")
         if got < span:
-            error = self._truncated(f"{header.end + span} bytes by HDU {header.number}", str(self._position))
+            error = _truncated(f"{header.end + span} bytes by HDU {header.number}", str(self._position))
             self._checks.fail("padding" if got >= size else "size", error)
             return
         if total is not None:
@@ -177,9 +169,6 @@ class _Walk:
         self._position += len(piece)
         return piece
 
-    def _truncated(self, expected: str, found: str) -> TruncatedFrameError:
-        return TruncatedFrameError(frame=self._path, expected=expected, found=found)
-
 
 def verify_sums(header: RawHeader, data: OnesComplementSum, checks: CheckPolicy) -> None:
     """Compare DATASUM with the sum of the data, and CHECKSUM with that of the HDU.
@@ -188,28 +177,29 @@ def verify_sums(header: RawHeader, data: OnesComplementSum, checks: CheckPolicy)
     """
     promised = header.text("DATASUM")
     if promised:
-        checks.ran("datasum", header.path)
+        checks.ran("datasum")
     if promised and not (promised.isdecimal() and int(promised) % LARGEST == data.value):
         checks.fail(
             "datasum",
-            ChecksumError(
-                frame=header.path, check=f"DATASUM of HDU {header.number}", expected=promised, found=str(data.value)
-            ),
+            ChecksumError(check=f"DATASUM of HDU {header.number}", expected=promised, found=str(data.value)),
         )
     if not header.text("CHECKSUM"):
         return
-    checks.ran("checksum", header.path)
+    checks.ran("checksum")
     data.add(header.raw)
     if data.value != 0:
         checks.fail(
             "checksum",
             ChecksumError(
-                frame=header.path,
                 check=f"CHECKSUM of HDU {header.number}",
                 expected="all its words to sum up to 0",
                 found=f"0x{data.value:08x}",
             ),
         )
+
+
+def _truncated(expected: str, found: str) -> TruncatedFrameError:
+    return TruncatedFrameError(expected=expected, found=found)
 
 
 def _holds_end(block: bytes) -> bool:

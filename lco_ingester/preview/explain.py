@@ -47,7 +47,9 @@ def explain(
         with suppress(IngesterError):
             contents = steps.read_contents(file, rules, forgiving, Metrics.off(), metadata)
         checks = replace(forgiving, validation_warn_only=checks.validation_warn_only)
-    yield from text.of_file(file, file_type(split_name(file.path)[1], file.path), contents, checks)
+    with steps.named(file.path):
+        kind = file_type(split_name(file.path)[1])
+    yield from text.of_file(file, kind, contents, checks)
     yield from text.of_checks(checks, contents is not None)
     try:
         if contents is not None:
@@ -84,10 +86,10 @@ def _of_record(
 
 def _of_rules(header: Header, date: Any, file: DataFile, rules: RecordRules) -> Iterator[str]:
     """Each mend of the header by the mends themselves. Ends where one fails, as the record then has."""
-    name = FrameName(*split_name(file.path), file.path)
+    name = FrameName(*split_name(file.path))
     with suppress(IngesterError):
-        full = dict(cards_of(header, (), file.path))
-        cleaned: Record = dict(cards_of(header, rules.header_blacklist, file.path))
+        full = dict(cards_of(header, ()))
+        cleaned: Record = dict(cards_of(header, rules.header_blacklist))
         written = {key: date if key == rules.keys.observation_date else value for key, value in full.items()}
         yield from text.of_blacklist([keyword for keyword in full if keyword not in cleaned])
         yield from text.of_rule("numbers", "JSON has neither NaN nor infinity", {**full, **_odd(header, full)}, full)

@@ -19,9 +19,9 @@ Failure = tuple[CheckName, IngesterError]
 
 @dataclass(frozen=True, slots=True)
 class RecordingChecks(CheckPolicy):
-    """A check policy that records what it is told: `ran` counts each by its name, `places` are the files and members.
+    """A check policy that records what happens.
 
-    `forgave` is what was only a warning.
+    `counts` says how often each check ran, `places` in which files and members, `warned` which failures were warnings.
     """
 
     warned: list[Failure] = field(default_factory=list)
@@ -31,10 +31,10 @@ class RecordingChecks(CheckPolicy):
     def warn(self, name: CheckName, error: IngesterError) -> None:
         self.warned.append((name, error))
 
-    def ran(self, name: CheckName, where: str) -> None:
+    def ran(self, name: CheckName) -> None:
         self.counts[name] += 1
-        if where not in self.places[-1:]:
-            self.places.append(where)
+        if self.where not in self.places[-1:]:
+            self.places.append(self.where)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, get_args
 
 from lco_ingester.exceptions import FailureKind, IngesterError
-from lco_ingester.file.datafile import DataFile, split_name
+from lco_ingester.file.datafile import DataFile, printable, split_name
 from lco_ingester.file.package import FRAME_MARKS, read_package
 from lco_ingester.file.types import FileType, OurType
 from lco_ingester.frame import Record, Validated
@@ -33,7 +33,7 @@ def of_file(
 ) -> Iterator[str]:
     """Name, size, md5 and kind."""
     basename, extension = split_name(file.path)
-    yield file.path if file.path.isprintable() else ascii(file.path)[1:-1]
+    yield printable(file.path)
     yield f"  basename {basename!r}, extension {extension!r}"
     if contents is not None:
         yield f"  {contents.fingerprint.size} bytes, md5 {contents.md5}"

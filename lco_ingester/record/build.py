@@ -21,19 +21,17 @@ RULES = {"lco": lco.RULES, "ocs": ocs.RULES}
 _ANNOUNCED = ("basename", "area", "version_set", "frameid", "filename", "url")
 
 
-def build_record(
-    headers: Iterable[Header], basename: str, extension: str, rules: RecordRules, path: str = ""
-) -> Record:
+def build_record(headers: Iterable[Header], basename: str, extension: str, rules: RecordRules) -> Record:
     """The record of a frame, as the Archive API takes it but without its `version_set`.
 
     Raises HeaderMissingError if no HDU holds all required keywords, HeaderValueError if a value is impossible.
     """
-    chosen = choose_header(headers, rules.required_headers, path)
+    chosen = choose_header(headers, rules.required_headers)
     made = FORMATS[rules.archive_record_format]
-    return made(cards_of(chosen, rules.header_blacklist, path), FrameName(basename, extension, path), rules)
+    return made(cards_of(chosen, rules.header_blacklist), FrameName(basename, extension), rules)
 
 
-def choose_header(headers: Iterable[Header], required: Iterable[str], path: str = "") -> Header:
+def choose_header(headers: Iterable[Header], required: Iterable[str]) -> Header:
     """The first header with all required keywords.
 
     Raises HeaderMissingError, which names what the best one lacks.
@@ -47,7 +45,7 @@ def choose_header(headers: Iterable[Header], required: Iterable[str], path: str 
         if fewest is None or len(missing) < len(fewest[1]):
             fewest = number, missing
     found = f"HDU {fewest[0]} without {', '.join(fewest[1])}" if fewest else "no HDU"
-    raise HeaderMissingError(frame=path, expected="one HDU with " + ", ".join(required), found=found)
+    raise HeaderMissingError(expected="one HDU with " + ", ".join(required), found=found)
 
 
 def lacking(header: Header, required: Iterable[str]) -> tuple[str, ...]:
@@ -67,7 +65,7 @@ def announcement(record: Record) -> Record:
     return record if header is record else {**header, **{each: record.get(each) for each in _ANNOUNCED}}
 
 
-def facts_of(record: Record, keys: Keywords, path: str = "", section: str = "") -> StorageFacts:
+def facts_of(record: Record, keys: Keywords, section: str = "") -> StorageFacts:
     """What the steps after the first need to know of a record; a `section` that is given goes before its own.
 
     Raises HeaderValueError if it has no date.
@@ -78,7 +76,7 @@ def facts_of(record: Record, keys: Keywords, path: str = "", section: str = "") 
     return StorageFacts(
         key_prefix={keyword: header.get(keyword) for keyword in place},
         folder=section,
-        observed=observation_date(header, keys, path).isoformat(),
+        observed=observation_date(header, keys).isoformat(),
         ended=end_of_exposure(header, keys).isoformat(),
     )
 
@@ -108,21 +106,21 @@ def _stop(written: str, observed: datetime) -> datetime | None:
     return None
 
 
-def cards_of(header: Header, blacklist: tuple[str, ...], path: str) -> Cards:
+def cards_of(header: Header, blacklist: tuple[str, ...]) -> Cards:
     """Keyword and JSON value of each card that is not in `blacklist`. Raises HeaderValueError for one that has none."""
     if isinstance(header, FrameHeader):
-        return header.cards(blacklist, path)
-    return cards(header, blacklist, path) if isinstance(header, fits.Header) else _items(header, blacklist, path)
+        return header.cards(blacklist)
+    return cards(header, blacklist) if isinstance(header, fits.Header) else _items(header, blacklist)
 
 
-def _items(header: Mapping[str, Any], blacklist: tuple[str, ...], path: str) -> Iterator[tuple[str, Any]]:
+def _items(header: Mapping[str, Any], blacklist: tuple[str, ...]) -> Iterator[tuple[str, Any]]:
     """Keyword and JSON value of what stands in for a header: metadata, or what a site's own reader found."""
     for keyword, value in header.items():
         if not keyword or keyword in blacklist:
             continue
         if not isinstance(keyword, str) or isinstance(value, (Mapping, list, tuple, set)):
             raise HeaderValueError(
-                frame=path, check=str(keyword), expected="a text, a number, a flag or null", found=type(value).__name__
+                check=str(keyword), expected="a text, a number, a flag or null", found=type(value).__name__
             )
         yield keyword, json_value(value)
 

@@ -26,11 +26,10 @@ Cards = Iterable[tuple[str, Any]]
 
 @dataclass(frozen=True, slots=True)
 class FrameName:
-    """The name of a frame's file, taken apart; `path` is what an error calls it."""
+    """The name of a frame's file, in its two parts."""
 
     basename: str
     extension: str
-    path: str
 
     @property
     def is_catalogue(self) -> bool:
@@ -91,7 +90,7 @@ def catalogue(header: Record, name: FrameName, rules: RecordRules) -> str:
 
 def observation_day(header: Record, name: FrameName, rules: RecordRules) -> str:
     """A missing one is the day of the date. Raises HeaderValueError if there is no date of observation."""
-    observed = observation_date(header, rules.keys, name.path)
+    observed = observation_date(header, rules.keys)
     if header.get(rules.keys.observation_day):
         return ""
     header[rules.keys.observation_day] = observed.strftime("%Y%m%d")
@@ -109,10 +108,9 @@ def public_date(header: Record, name: FrameName, rules: RecordRules) -> str:
     why = _private(header, name, rules)
     try:
         after = PRIVATE if why else timedelta(days=rules.days_until_public)
-        header[keys.public_date] = (observation_date(header, keys, name.path) + after).isoformat()
+        header[keys.public_date] = (observation_date(header, keys) + after).isoformat()
     except OverflowError:
         raise HeaderValueError(
-            frame=name.path,
             check=keys.observation_date,
             expected="a date of this age",
             found=repr(header[keys.observation_date]),
@@ -126,28 +124,28 @@ COMPLETE: tuple[CleanupRule, ...] = (reduction_level, catalogue, observation_day
 """What the header lacks and its file's name or date tell."""
 
 
-def observation_date(header: Mapping[str, Any], keys: Keywords, path: str = "") -> datetime:
+def observation_date(header: Mapping[str, Any], keys: Keywords) -> datetime:
     """The date of observation in UTC, without a time zone.
 
     Raises HeaderValueError: the archive takes a frame without a date, and never shows it again.
     """
-    return date_of(header, keys.observation_date, path)
+    return date_of(header, keys.observation_date)
 
 
-def date_of(header: Mapping[str, Any], keyword: str, path: str) -> datetime:
+def date_of(header: Mapping[str, Any], keyword: str) -> datetime:
     """The date under a keyword, in UTC without a time zone. Raises HeaderValueError if there is none."""
     value = header.get(keyword)
     try:
         return parse_date(str(value))
     except ValueError:
         raise HeaderValueError(
-            frame=path, check=keyword, expected="an ISO 8601 date such as 2024-01-31T12:34:56.789", found=repr(value)
+            check=keyword, expected="an ISO 8601 date such as 2024-01-31T12:34:56.789", found=repr(value)
         ) from None
 
 
-def area_of(header: Mapping[str, Any], keys: Keywords, path: str) -> Polygon | None:
+def area_of(header: Mapping[str, Any], keys: Keywords, name: FrameName) -> Polygon | None:
     """The frame's footprint."""
-    return footprint(with_pointing(header, keys), path)
+    return footprint(with_pointing(header, keys), name.basename + name.extension)
 
 
 def with_pointing(header: Mapping[str, Any], keys: Keywords) -> dict[str, Any]:

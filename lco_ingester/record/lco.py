@@ -43,7 +43,7 @@ def lco_record(cards: Cards, name: FrameName, rules: RecordRules) -> Record:
     Where the site has another keyword, the archive's own is there too, with the same value. Raises HeaderValueError.
     """
     header = cleaned(cards, RULES, name, rules)
-    return {**header, "basename": name.basename, "area": area_of(header, rules.keys, name.path)}
+    return {**header, "basename": name.basename, "area": area_of(header, rules.keys, name)}
 
 
 def _nulls(header: Record, _: FrameName, rules: RecordRules) -> str:
@@ -58,9 +58,9 @@ def _integers(keys: Keywords) -> tuple[str, ...]:
     return keys.observation_id, keys.request_id
 
 
-def _readable_public_date(header: Record, name: FrameName, rules: RecordRules) -> str:
+def _readable_public_date(header: Record, _: FrameName, rules: RecordRules) -> str:
     """Raises HeaderValueError if it is no date: the archive would refuse it after the upload."""
-    date_of(header, rules.keys.public_date, name.path)
+    date_of(header, rules.keys.public_date)
     make_dates_usable(header, rules.keys.public_date, from_mjd=False)
     return "the archive reads it in this form"
 

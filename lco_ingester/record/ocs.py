@@ -55,10 +55,10 @@ def ocs_record(cards: Cards, name: FrameName, rules: RecordRules) -> Record:
     related = rules.related_frame_keys or RELATED_FRAMES
     return {
         "basename": name.basename,
-        "area": area_of(header, rules.keys, name.path),
+        "area": area_of(header, rules.keys, name),
         "headers": header,
         "related_frame_filenames": [header[keyword] for keyword in related if header.get(keyword)],
-        **_fields(header, rules.keys, name.path),
+        **_fields(header, rules.keys),
         "frame_basename": None,
         "size": "",
     }
@@ -99,7 +99,7 @@ def _find_type(header: Record, name: FrameName, rules: RecordRules) -> str:
     found = type_of_name(name.basename, is_nres)
     if found is None:
         raise HeaderValueError(
-            frame=name.path, check=keyword, expected="a value, or a file name that tells it", found=repr(name.basename)
+            check=keyword, expected="a value, or a file name that tells it", found=repr(name.basename)
         )
     header[keyword] = found
     return "told by the file's name, for the header does not"
@@ -115,10 +115,10 @@ def _related_frames(header: Record, _: FrameName, rules: RecordRules) -> str:
 RULES: tuple[CleanupRule, ...] = (_nulls, _none_as_integer, _find_type, *COMPLETE, _related_frames)
 
 
-def _fields(header: Record, keys: Keywords, path: str) -> Record:
+def _fields(header: Record, keys: Keywords) -> Record:
     fields: Record = {each: _text(header.get(getattr(keys, each))) for each in TEXTS}
     fields |= {each: number_or_null(header.get(getattr(keys, each))) for each in NUMBERS}
-    fields |= {each: _date(header, getattr(keys, each), path) for each in DATES}
+    fields |= {each: _date(header, getattr(keys, each)) for each in DATES}
     return {
         **fields,
         "exposure_time": rounded_exposure(fields["exposure_time"]),
@@ -131,7 +131,7 @@ def _text(value: Any) -> str:
     return "" if value is None else str(value)
 
 
-def _date(header: Record, keyword: str, path: str) -> str:
+def _date(header: Record, keyword: str) -> str:
     """As it is written, or in the form that every archive reads. Raises HeaderValueError if it is no date."""
-    date, written = date_of(header, keyword, path), str(header[keyword])
+    date, written = date_of(header, keyword), str(header[keyword])
     return written if _PLAIN_DATE.fullmatch(written) and ":60" not in written else date.isoformat()

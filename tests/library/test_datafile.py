@@ -93,7 +93,7 @@ def test_a_stream_is_read_from_its_first_byte_and_left_where_it_stood(stream: An
     file = StreamFile(stream, "a.fits")
     stream.seek(123)
     with file.opened() as opened:
-        assert md5_of_stream(opened, "a.fits")[1] == len(CONTENT)
+        assert md5_of_stream(opened)[1] == len(CONTENT)
     assert stream.tell() == 123
     assert file.fingerprint() == Fingerprint(size=len(CONTENT))
     assert stream.tell() == 123
@@ -139,23 +139,23 @@ def test_a_stream_that_cannot_seek_is_refused() -> None:
 
 def test_a_text_stream_is_refused(path: Path) -> None:
     with path.open() as stream, pytest.raises(FileUnreadableError, match="binary"):
-        md5_of_stream(stream, "a.fits")  # type: ignore[arg-type]
+        md5_of_stream(stream)  # type: ignore[arg-type]
 
 
 def test_a_stream_that_cannot_even_make_text_of_the_bytes_is_refused() -> None:
     stream = io.TextIOWrapper(io.BytesIO(b"\xff\xfe" * 5000), encoding="utf-8")
     with pytest.raises(FileUnreadableError, match="binary"):
-        md5_of_stream(stream, "a.fits")  # type: ignore[arg-type]
+        md5_of_stream(stream)  # type: ignore[arg-type]
 
 
 def test_a_file_that_cannot_be_read_is_refused(path: Path) -> None:
     with path.open("ab") as stream, pytest.raises(FileUnreadableError):
-        md5_of_stream(stream, "a.fits")
+        md5_of_stream(stream)
 
 
 def test_the_md5_is_that_of_all_bytes() -> None:
-    assert md5_of_stream(io.BytesIO(b"a"), "") == ("0cc175b9c0f1b6a831c399e269772661", 1)
-    assert md5_of_stream(io.BytesIO(b""), "") == ("d41d8cd98f00b204e9800998ecf8427e", 0)
+    assert md5_of_stream(io.BytesIO(b"a")) == ("0cc175b9c0f1b6a831c399e269772661", 1)
+    assert md5_of_stream(io.BytesIO(b"")) == ("d41d8cd98f00b204e9800998ecf8427e", 0)
 
 
 # Files on a disk
@@ -276,7 +276,7 @@ def test_a_missing_file_outside_the_data_roots_is_not_waited_for() -> None:
 
 
 def test_a_file_that_grew_gives_no_more_than_its_announced_size() -> None:
-    reader = ExactReader(io.BytesIO(CONTENT), 100, "a.fits")
+    reader = ExactReader(io.BytesIO(CONTENT), 100)
     assert reader.read(60) + reader.read(60) + reader.read(60) == CONTENT[:100]
     reader.seek(0)
     assert reader.read() == CONTENT[:100]
@@ -284,14 +284,14 @@ def test_a_file_that_grew_gives_no_more_than_its_announced_size() -> None:
 
 
 def test_a_file_that_shrank_is_noticed() -> None:
-    reader = ExactReader(io.BytesIO(CONTENT), len(CONTENT) + 1, "a.fits")
+    reader = ExactReader(io.BytesIO(CONTENT), len(CONTENT) + 1)
     reader.read()
     with pytest.raises(FileChangedError, match="its end after 10000"):
         reader.read(10)
 
 
 def test_an_exact_reader_seeks_as_streams_do() -> None:
-    reader = ExactReader(io.BytesIO(CONTENT), 95, "a.fits")
+    reader = ExactReader(io.BytesIO(CONTENT), 95)
     assert reader.readable()
     assert reader.seekable()
     assert reader.seek(0, os.SEEK_END) == reader.tell() == 95

@@ -45,7 +45,7 @@ class Untold:
 
 
 def put(store: Store, content: bytes = CONTENT, md5: str = MD5, target: StoredObject = TARGET) -> str:
-    return store.put(ExactReader(io.BytesIO(content), len(content), "large.fits"), len(content), md5, target)
+    return store.put(ExactReader(io.BytesIO(content), len(content)), len(content), md5, target)
 
 
 def left_behind(s3: S3Server) -> list[Any]:

@@ -29,10 +29,10 @@ GOOD = {"a/README": b"words", "a/a-e91.fits": FIRST, "a/picture.png": os.urandom
 
 def frame_in(content: bytes, **changes: Any) -> Any:
     """OBJECT of the frame that describes the package; all of the package must have been read."""
-    asked = checks(**changes)
+    asked = checks(**changes, where=NAME)
     stream = CountingReader(io.BytesIO(content))
-    with unpacked(stream, asked, NAME) as contents:
-        found = read_package(contents, NAME, asked)
+    with unpacked(stream, asked) as contents:
+        found = read_package(contents, asked)
     assert stream.size == len(content)
     return found[-1]["OBJECT"]
 
@@ -110,9 +110,8 @@ def test_a_plain_package_that_turns_to_zeros_in_its_frame_is_still_being_written
     member = {"gz": gzip.compress(frame), "fz": compressed({f"K{number}": number for number in range(60)})}
     whole = package({name: member.get(name[-2:], frame)}, "w")
     for written in (600, 512 + len(member.get(name[-2:], frame)) // 2 if name.endswith("gz") else 4096):
-        with pytest.raises(TruncatedFrameError, match="zeros") as raised:
+        with pytest.raises(TruncatedFrameError, match="zeros"):
             frame_in(whole[:written] + bytes(len(whole) - written))
-        assert raised.value.frame == NAME
         with pytest.raises(PackageMemberDamagedError):
             frame_in(gzip.compress(whole[:written] + bytes(len(whole) - written)))
 
@@ -180,9 +179,8 @@ def test_a_package_and_its_gzipped_members_share_one_limit(mode: str, forgiven: 
     outside = len(gzip.decompress(content)) if mode == "w:gz" else 0
     most = outside + 4 * 23040
     assert frame_in(content, expanded_max_bytes=most) == "first"
-    with pytest.raises(ExpandsTooFarError, match=f"at most {most - 1} bytes") as raised:
+    with pytest.raises(ExpandsTooFarError, match=f"at most {most - 1} bytes"):
         frame_in(content, expanded_max_bytes=most - 1, validation_warn_only=forgiven)
-    assert raised.value.frame == NAME
 
 
 def test_the_ratio_is_that_of_all_that_is_unpacked_to_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -196,6 +194,5 @@ def test_the_ratio_is_that_of_all_that_is_unpacked_to_the_package(monkeypatch: p
 
 def test_a_fault_of_the_package_within_a_member_is_the_packages() -> None:
     whole = package({"a-e91.fits": image({"OBJECT": "big"}, pixels=300), "noise": os.urandom(100000)})
-    with pytest.raises(TruncatedFrameError, match="gzip") as raised:
+    with pytest.raises(TruncatedFrameError, match="gzip"):
         frame_in(whole[:3000])
-    assert raised.value.frame == NAME

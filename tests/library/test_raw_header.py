@@ -20,7 +20,7 @@ OTHERS = ["", "HISTORY", "COMMENT", "OBJECT", "TELESCOP", "END-", "\x00\xff", "Ã
 
 def raw_header(cards: list[tuple[str, str]], rest: int = 0) -> RawHeader:
     lines = (f"{keyword:8}= {value}" for keyword, value in cards)
-    return RawHeader("", 0, 0, in_blocks(*lines) + b" " * rest)
+    return RawHeader(0, 0, in_blocks(*lines) + b" " * rest)
 
 
 def test_nobody_asks_for_a_keyword_that_is_not_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,8 +19,12 @@ from lco_ingester.exceptions import (
     BrokerUnavailableError,
     FileChangedError,
     FileMissingError,
+    FileNameUnusableError,
     HeaderValueError,
+    IngesterError,
+    PackageMemberDamagedError,
     SupersededError,
+    TruncatedFrameError,
 )
 from lco_ingester.file.datafile import PathFile, StreamFile
 from lco_ingester.frame import Archived, InArchive, Uploaded, Validated
@@ -30,7 +34,7 @@ from lco_ingester.services import Services
 from lco_ingester.steps import ArchivedByOther, version_key
 from tests.support.scripted import closed_port, committing_and_failing
 from tests.support.servers import ArchiveServer, S3Server, running_archive
-from tests.support.synthetic import checks, image, package, record_of_file, rules, write_frame
+from tests.support.synthetic import ABSENT, checks, image, package, record_of_file, rules, write_frame
 
 NOW = datetime.fromisoformat("2020-01-03")
 UUID = "2ffa10c5-a97e-4bc7-b202-9b456c0977cf"
@@ -199,6 +203,55 @@ def test_a_frame_that_has_no_place_in_the_bucket_is_named_by_its_path(tmp_path: 
     with pytest.raises(HeaderValueError) as raised:
         upload(read(path), services)
     assert (raised.value.frame, raised.value.check) == (str(path), "SITEID")
+
+
+# How errors and warnings name the file
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"no FITS", image()[:-1], image({"BLKUID": ABSENT}), image({"DATE-OBS": "soon"}), image({"DATASUM": "7"}, 8)],
+    ids=["empty", "not FITS", "truncated", "without a keyword", "without a date", "checksum"],
+)
+def test_an_error_of_reading_names_the_file(tmp_path: Path, content: bytes) -> None:
+    path = write_frame(tmp_path, content=content)
+    with pytest.raises(IngesterError) as raised:
+        read(path)
+    assert raised.value.frame == str(path)
+
+
+def test_an_error_of_a_member_names_the_package_and_quotes_the_member(tmp_path: Path) -> None:
+    content = package({"a-e91.fits": image(), "b.fits": image({"DATASUM": "7"}, 8)})
+    path = write_frame(tmp_path, name="night.tar.gz", content=content)
+    with pytest.raises(PackageMemberDamagedError) as raised:
+        read(path)
+    assert (raised.value.frame, raised.value.check) == (str(path), "member b.fits")
+    assert raised.value.found.startswith(f"{path}:b.fits: DATASUM of HDU 0: ")
+
+
+def test_a_fault_of_the_package_names_the_package_alone(tmp_path: Path) -> None:
+    content = package({"a-e91.fits": image(), "b.fits": image({}, 100)}, "w")
+    path = write_frame(tmp_path, name="night.tar", content=content[:12000])
+    with pytest.raises(TruncatedFrameError, match="a whole package") as raised:
+        read(path)
+    assert raised.value.frame == str(path)
+
+
+def test_a_name_that_cannot_be_shown_is_escaped(tmp_path: Path) -> None:
+    with pytest.raises(FileNameUnusableError) as raised:
+        read(tmp_path / "a\nb.fits")
+    assert raised.value.frame == f"{tmp_path}/a\\nb.fits"
+
+
+def test_a_warning_names_the_file(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    wcs = {"CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN", "CD1_1": "x", "CD1_2": 0.0, "CD2_1": 0.0, "CD2_2": 1.0}
+    path = write_frame(tmp_path, wcs, name="a.fits")
+    path.write_bytes(path.read_bytes() + b"more")
+    read(path)
+    assert [message.partition(": expected")[0] for message in caplog.messages] == [
+        f"check trailing, only a warning: {path}: end of file",
+        "a.fits: no footprint: CD1_1 is 'x', not a number",
+    ]
 
 
 # Posting

@@ -53,7 +53,7 @@ def store_at(url: str, bucket: str = "frames", **options: Any) -> Store:
 
 def put(store: Store, content: bytes = CONTENT, target: StoredObject = TARGET, **changes: Any) -> str:
     told: dict[str, Any] = {"size": len(content), "md5": hashlib.md5(content).hexdigest(), **changes}
-    return store.put(ExactReader(io.BytesIO(content), told["size"], "a-e00.fits"), target=target, **told)
+    return store.put(ExactReader(io.BytesIO(content), told["size"]), target=target, **told)
 
 
 @pytest.fixture(scope="module")

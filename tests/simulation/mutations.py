@@ -199,7 +199,7 @@ FILES = [
     ),
     Mutation(
         "nobody looks at the file after its reading",
-        changed(steps, "read_frame", "if _fingerprint(file) != before:", "if False:"),
+        changed(steps, "read_frame", "_refuse_changed(file, contents.fingerprint)", "pass"),
         "a file of a site's own type is rewritten",
         1,
     ),
@@ -262,7 +262,7 @@ SAVING = [
     ),
     (
         "a put that S3 would refuse is saved",
-        changed(steps, "upload", "if _fingerprint(file) != validated.fingerprint:", "if False:"),
+        changed(steps, "upload", "_refuse_changed(file, validated.fingerprint)", "pass"),
         ("a file is rewritten", "a file is replaced", "a file changes and changes back", "a file vanishes"),
     ),
     (

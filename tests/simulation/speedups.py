@@ -53,34 +53,34 @@ class _Headers(tuple[Any, ...]):
     content: bytes
 
 
-def _headers_of(reader: HashingReader, extension: str, path: str, asked: Any, metadata: None) -> _Headers | None:
+def _headers_of(reader: HashingReader, extension: str, asked: Any, metadata: None) -> _Headers | None:
     if extension == SITES_EXTENSION:
         return None
-    headers = _parsed(reader.read(-1), extension, path, asked)
+    headers = _parsed(reader.read(-1), extension, asked)
     if isinstance(headers, IngesterError):
         raise copy.copy(headers)
     return headers
 
 
 def _headers_by_hook(stream: BinaryIO, extension: str, path: str) -> _Headers | IngesterError:
-    return _parsed(stream.read(), extension, path, checks())
+    return _parsed(stream.read(), extension, checks(where=path))
 
 
 @lru_cache
-def _parsed(content: bytes, extension: str, path: str, asked: Any) -> _Headers | IngesterError:
+def _parsed(content: bytes, extension: str, asked: Any) -> _Headers | IngesterError:
     try:
-        reader = HashingReader(io.BytesIO(content), path)
-        headers = _Headers(types.headers_of(reader, extension, path, asked) or ())
+        reader = HashingReader(io.BytesIO(content))
+        headers = _Headers(types.headers_of(reader, extension, asked) or ())
     except IngesterError as error:
         return error
     headers.content = content
     return headers
 
 
-def _build_record(headers: _Headers, basename: str, extension: str, rules: Any, path: str) -> Any:
-    key = headers.content, basename, extension, rules, path
+def _build_record(headers: _Headers, basename: str, extension: str, rules: Any) -> Any:
+    key = headers.content, basename, extension, rules
     if key not in _records:
-        _records[key] = build.build_record(headers, basename, extension, rules, path)
+        _records[key] = build.build_record(headers, basename, extension, rules)
     return _records[key]
 
 

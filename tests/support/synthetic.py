@@ -3,6 +3,7 @@
 import io
 import tarfile
 from collections.abc import Mapping
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -93,21 +94,20 @@ def rules(**changes: Any) -> RecordRules:
 
 def checks(**changes: Any) -> CheckPolicy:
     """The checks of the default settings, with these changed."""
-    defaults = {name: Settings.model_fields[name].default for name in CheckPolicy.__dataclass_fields__}
-    return CheckPolicy(**{**defaults, **changes})
+    return replace(CheckPolicy.of(Settings.model_construct()), **changes)
 
 
 def headers_of(content: bytes, path: str = BASENAME + ".fits", **changes: Any) -> list[FrameHeader]:
     """The headers of a FITS file, checked as the default settings say or with these changed."""
-    asked = checks(**changes)
-    with unpacked(CountingReader(io.BytesIO(content)), asked, path) as contents:
-        return read_headers(contents, path, asked)
+    asked = checks(**changes, where=path)
+    with unpacked(CountingReader(io.BytesIO(content)), asked) as contents:
+        return read_headers(contents, asked)
 
 
 def record_of_file(content: bytes, basename: str = BASENAME, extension: str = ".fits", **changes: Any) -> Record:
     """The record of a FITS file."""
     headers = headers_of(content, basename + extension)
-    return build_record(headers, basename, extension, rules(**changes), basename + extension)
+    return build_record(headers, basename, extension, rules(**changes))
 
 
 def record_of(

@@ -43,20 +43,20 @@ class FrameHeader(Mapping[str, Any]):
     def __len__(self) -> int:
         return sum(1 for _ in self)
 
-    def cards(self, blacklist: tuple[str, ...], path: str) -> Iterator[tuple[str, JsonValue]]:
+    def cards(self, blacklist: tuple[str, ...]) -> Iterator[tuple[str, JsonValue]]:
         """Keyword and JSON value of each card that is not in `blacklist`; of a repeated keyword the first.
 
         Raises HeaderValueError if a card cannot be read.
         """
         yield from (item for item in self._plain.items() if item[0] not in blacklist)
-        yield from cards(self._others, (*blacklist, *self._plain), path)
+        yield from cards(self._others, (*blacklist, *self._plain))
 
 
 # A header, or what stands in for one: given metadata, or what a site's own reader found.
 Header: TypeAlias = Mapping[str, Any] | fits.Header
 
 
-def cards(header: fits.Header, blacklist: tuple[str, ...], path: str) -> Iterator[tuple[str, JsonValue]]:
+def cards(header: fits.Header, blacklist: tuple[str, ...]) -> Iterator[tuple[str, JsonValue]]:
     """Keyword and JSON value of each card that is not in `blacklist`; of a repeated keyword the first.
 
     Raises HeaderValueError if a card cannot be read.
@@ -72,7 +72,7 @@ def cards(header: fits.Header, blacklist: tuple[str, ...], path: str) -> Iterato
             yield keyword, _value_of(card)
         except _CARD_ERRORS as error:
             check = keyword or f"card {number + 1}"
-            raise HeaderValueError(frame=path, check=check, expected="a readable card", found=str(error)) from error
+            raise HeaderValueError(check=check, expected="a readable card", found=str(error)) from error
 
 
 def json_value(value: Any) -> JsonValue:

@@ -20,7 +20,7 @@ _ASTROPY_ERRORS = (
 )  # fmt: skip
 
 
-def as_astropy_reads(headers: list[RawHeader], path: str) -> list[FrameHeader]:
+def as_astropy_reads(headers: list[RawHeader]) -> list[FrameHeader]:
     """The headers, a tile-compressed image's as that of the image it holds.
 
     Astropy is asked only if there is something to judge. Raises FitsStructureError if it cannot make sense of them.
@@ -31,10 +31,10 @@ def as_astropy_reads(headers: list[RawHeader], path: str) -> list[FrameHeader]:
     if len(shapes) == len(split):
         return [FrameHeader({**each.plain, **shape}) for each, shape in zip(split, shapes, strict=True)]
     hdus = [(each.others, header.data_size()) for each, header in zip(split, headers, strict=True)]
-    return [FrameHeader(each.plain, judged) for each, judged in zip(split, _by_astropy(hdus, path), strict=True)]
+    return [FrameHeader(each.plain, judged) for each, judged in zip(split, _by_astropy(hdus), strict=True)]
 
 
-def _by_astropy(hdus: list[tuple[str, int]], path: str) -> list[fits.Header]:
+def _by_astropy(hdus: list[tuple[str, int]]) -> list[fits.Header]:
     """What astropy makes of the cards and the size in bytes of each HDU."""
     with warnings.catch_warnings():
         # What astropy warns of is judged here, in our own words.
@@ -43,9 +43,9 @@ def _by_astropy(hdus: list[tuple[str, int]], path: str) -> list[fits.Header]:
             # memmap and mode said, for else astropy looks for them in the file object.
             found = [hdu.header for hdu in fits.open(_HeadersAlone(hdus), mode="readonly", memmap=False)]
         except _ASTROPY_ERRORS as error:
-            raise FitsStructureError(frame=path, expected="headers that astropy can read", found=str(error)) from error
+            raise FitsStructureError(expected="headers that astropy can read", found=str(error)) from error
     if len(found) != len(hdus):
-        raise FitsStructureError(frame=path, expected=f"{len(hdus)} HDUs", found=f"{len(found)} that astropy can read")
+        raise FitsStructureError(expected=f"{len(hdus)} HDUs", found=f"{len(found)} that astropy can read")
     return found
 
 

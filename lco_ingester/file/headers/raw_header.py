@@ -36,7 +36,6 @@ _TEXT = re.compile(r"'((?:[^']|'')*)'")
 class RawHeader:
     """The header of HDU `number` as it stands in the file: its blocks `raw`, which begin at byte `offset`."""
 
-    path: str
     number: int
     offset: int
     raw: bytes
@@ -121,7 +120,7 @@ class RawHeader:
 
     def broken(self, expected: str, found: str) -> FitsStructureError:
         """The error of a header that breaks the standard."""
-        return FitsStructureError(frame=self.path, check=f"header of HDU {self.number}", expected=expected, found=found)
+        return FitsStructureError(check=f"header of HDU {self.number}", expected=expected, found=found)
 
     def _refuse_absurd(self) -> None:
         if self.number == 0 and self.text("SIMPLE") != "T":

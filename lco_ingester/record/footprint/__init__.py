@@ -39,7 +39,7 @@ class Outline:
     odd: bool = False
 
 
-def footprint(header: Mapping[str, Any], frame: str = "") -> Polygon | None:
+def footprint(header: Mapping[str, Any], filename: str = "") -> Polygon | None:
     """A closed GeoJSON Polygon of [RA, Dec] in degrees of the ICRS (RFC 7946, section 3.1.6), or None.
 
     Its edges are great circles, as those of a PostGIS geography. A spectrograph's is a square around its pointing, an
@@ -48,7 +48,7 @@ def footprint(header: Mapping[str, Any], frame: str = "") -> Polygon | None:
     """
     found = outline(header)
     if found.odd:
-        logger.warning("%s: no footprint: %s", frame, found.why)
+        logger.warning("%s: no footprint: %s", filename, found.why)
     return found.polygon
 
 
