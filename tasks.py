@@ -45,7 +45,7 @@ fingerprint = settings_fingerprint(settings)
 
 def services() -> Services:
     """This process's services, each behind its circuit breaker."""
-    return open_services(settings, lambda opened: guarded(opened, settings.breaker_failures, settings.breaker_seconds))
+    return guarded(open_services(settings), settings.breaker_failures, settings.breaker_seconds)
 
 
 @app.task(name=INGEST_TASK, bind=True)

@@ -4,7 +4,7 @@ import copy
 import logging
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, cast
 
 from circuitbreaker import CircuitBreaker
@@ -82,8 +82,12 @@ class _Guarded:
         return partial(self._breaker.call, getattr(self._server, name))
 
 
+@lru_cache
 def guarded(services: Services, failures: int, seconds: float) -> Services:
-    """The same services, each behind a breaker of its own."""
+    """The same services, each behind a breaker of its own.
+
+    Cached: a breaker counts the failures of all frames of a process.
+    """
 
     def guard(server: Any, name: str, unavailable: type[BackoffRetryError]) -> Any:
         return _Guarded(server, Breaker(name, unavailable, failures, seconds, services.metrics))

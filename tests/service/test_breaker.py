@@ -97,3 +97,9 @@ def test_each_service_has_a_breaker_of_its_own() -> None:
     assert store.asked == 1
     assert services.archive.ask() == "answer"
     assert services.publisher is None
+
+
+def test_the_same_services_keep_their_breakers_and_others_get_new_ones() -> None:
+    first, second = (Services(Server(), Server(), None, Metrics.off()) for _ in range(2))  # type: ignore[arg-type]
+    assert guarded(first, 1, 60) is guarded(first, 1, 60)
+    assert guarded(second, 1, 60) is not guarded(first, 1, 60)
