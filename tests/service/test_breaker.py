@@ -158,3 +158,9 @@ def test_data_and_close_pass_whatever_the_state_of_the_circuit(services: Service
 
 def test_services_without_a_publisher_have_none_behind_breakers(services: Services) -> None:
     assert guarded(replace(services, publisher=None), 1, 60).publisher is None
+
+
+def test_the_same_services_keep_their_breakers_and_others_get_new_ones(services: Services) -> None:
+    other = replace(services, publisher=None)
+    assert guarded(services, 1, 60) is guarded(services, 1, 60)
+    assert guarded(other, 1, 60).store is not guarded(services, 1, 60).store

@@ -63,10 +63,9 @@ class SimulatedArchive(Copied):
     def post_frame(self, record: Record, now: float = 0.0, *, by_other: bool = False) -> Posted | DuplicateVersion:
         """A new frame, or a new version of the one of this basename; a known md5 or key is refused."""
         [version] = record["version_set"]
-        key_known = any(row.key == version["key"] for row in self.rows)
         if any(row.md5 == version["md5"] for row in self.rows):
-            return DuplicateVersion(key_too=key_known)
-        if key_known:
+            return DuplicateVersion()
+        if any(row.key == version["key"] for row in self.rows):
             raise ArchiveRefusedError(found="400 version with this key already exists.")
         basename = record["basename"]
         self.rows += (Row(version["key"], version["md5"], version["extension"], basename, now, by_other),)
