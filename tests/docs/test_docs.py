@@ -13,7 +13,6 @@ from pathlib import Path
 import click
 import pytest
 
-from benchmarks import __main__ as benchmarks
 from ingester_app.cli import main as ingester
 from ingester_app.settings import ServiceSettings
 from ingester_demo import serve
@@ -82,8 +81,15 @@ def options_of(parser: argparse.ArgumentParser) -> set[str]:
     return found
 
 
+def options_in_help(module: str) -> set[str]:
+    """The options that `python -m MODULE --help` names."""
+    command = [sys.executable, "-m", module, "--help"]
+    shown = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    return set(re.findall(r"(?<![\w-])--?[a-z][a-z-]*", shown.stdout))
+
+
 INGESTER = options(ingester)
-PARSERS = {"ingester_demo.serve": serve._parser(), "benchmarks": benchmarks._parser()}
+MODULES = {"ingester_demo.serve": options_of(serve._parser()), "benchmarks": options_in_help("benchmarks")}
 OPTIONS = {"lco_ingest_frame": options_of(lco_ingest_frame()), **INGESTER}
 
 
@@ -213,8 +219,8 @@ def known_program(words: list[str]) -> None:
                 known_variable(assignment)
         case ["python", "-m", module, *arguments]:
             assert importlib.util.find_spec(module) is not None
-            if module in PARSERS:
-                known_options(arguments, options_of(PARSERS[module]))
+            if module in MODULES:
+                known_options(arguments, MODULES[module])
         case ["python", script, *_]:
             assert (ROOT / script).exists()
         case ["lco_ingest_frame", *arguments]:
