@@ -18,7 +18,7 @@ from ingester_app.settings import ServiceSettings
 from ingester_demo import serve
 from lco_ingester.cli import _parser as lco_ingest_frame
 from lco_ingester.exceptions import IngesterError
-from tests.conftest import neighbours_environment
+from tests.conftest import external_services_environment
 from tests.support.servers import running_archive, running_s3
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -252,16 +252,16 @@ def test_the_examples_in_python_can_be_compiled() -> None:
 
 
 @pytest.fixture
-def new_neighbours(clean_environment: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+def new_external_services(clean_environment: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     """Servers of our own: the session's may hold the very frames of the examples."""
     with running_archive(tmp_path) as archive, running_s3() as store:
-        for name, value in neighbours_environment(archive, store).items():
+        for name, value in external_services_environment(archive, store).items():
             monkeypatch.setenv(name, value)
         yield
 
 
 def test_the_readmes_examples_in_python_do_what_it_says(
-    new_neighbours: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    new_external_services: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "frames").mkdir()
     monkeypatch.chdir(tmp_path / "frames")

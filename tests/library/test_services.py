@@ -1,4 +1,4 @@
-"""The neighbours of a process are opened once, and anew after a fork."""
+"""The external services of a process are opened once, and again after a fork."""
 
 import os
 from collections.abc import Iterator
