@@ -8,10 +8,12 @@ from benchmarks import deployment
 from benchmarks.contender import LCO, OCS, OURS, Contender, FailedError, running
 from benchmarks.environments import CACHE
 from benchmarks.external_services import ExternalServices
-from benchmarks.frames import BLOCK, exposure, full_header
-from benchmarks.processes import children, peak_kib
+from benchmarks.frames import BLOCK
+from benchmarks.processes import peak_kib
 from benchmarks.service import work
 from benchmarks.watch import Watch
+from tests.support.full_header import exposure, full_header
+from tests.support.processes import children
 
 Row = dict[str, Any]
 

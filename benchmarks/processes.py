@@ -4,6 +4,8 @@ import os
 import time
 from pathlib import Path
 
+from tests.support.processes import children
+
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -16,11 +18,6 @@ def cpu_seconds(pid: int) -> float:
         return 0.0
     own = sum(int(fields[number]) for number in (11, 12, 13, 14))  # utime, stime, cutime, cstime
     return own / TICKS + sum(cpu_seconds(child) for child in below)
-
-
-def children(pid: int) -> list[int]:
-    """The process ids of those that a process has started and that live. Raises OSError if it is gone."""
-    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 def peak_kib(pid: int) -> int:

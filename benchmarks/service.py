@@ -11,10 +11,11 @@ from typing import Any
 from benchmarks.deployment import LCO, OURS, Deployment, Service, deployed
 from benchmarks.environments import CACHE
 from benchmarks.external_services import ExternalServices
-from benchmarks.frames import KINDS, Kind, exposure, make_frame
+from benchmarks.frames import KINDS, Kind, make_frame
 from benchmarks.measure import median, percentile
 from benchmarks.processes import Meter
 from benchmarks.watch import Watch
+from tests.support.full_header import exposure
 
 Row = dict[str, Any]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.faults.report import StoredVersion
-from tests.support.rabbitmq import free_port
+from tests.support.ports import free_port
 from tests.support.servers import ArchiveServer, S3Server, Server, running_archive
 
 

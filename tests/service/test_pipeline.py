@@ -51,7 +51,11 @@ def test_good_frames_are_archived_stored_and_announced_and_bad_ones_become_lette
     assert next(letter for letter in letters if letter.reason == "FITS_TRUNCATED").attempts > 1
 
 
-@pytest.mark.skipif(not EXAMPLES.is_dir(), reason="the observatory's example frames are not beside this checkout")
+@pytest.mark.skipif(
+    not EXAMPLES.is_dir(),
+    reason="the observatory's real frames are not beside this checkout; the tests above use synthetic ones, and "
+    "tests/library/test_records_by_rule.py covers the rules of the record",
+)
 def test_the_observatorys_own_frames_come_out_of_the_processed_exchange_as_expected(site: Deployment) -> None:
     paths = [path for path in sorted(EXAMPLES.iterdir()) if path.suffix != ".json"]
     site.start_worker()

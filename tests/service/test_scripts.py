@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.rabbitmq import free_port
+from tests.support.ports import free_port
 from tests.support.service import ROOT, Deployment, wait_until
 
 # The tests run in an environment that is made already; the scripts are not to make another.

@@ -3,7 +3,6 @@
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -12,16 +11,11 @@ from pathlib import Path
 
 from kombu import Connection
 
+from tests.support.ports import free_port
+
 START_SECONDS = 60
 # Debian's own script of this name changes to a user who may not enter our directory; the program behind it does not.
 PROGRAM = shutil.which("rabbitmq-server", path=f"/usr/lib/rabbitmq/bin:{os.environ.get('PATH', '')}:/usr/local/sbin")
-
-
-def free_port() -> int:
-    """A port on which nothing listens now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class RabbitNode:

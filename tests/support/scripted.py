@@ -1,7 +1,6 @@
 """Small real servers that answer as told, or not at all."""
 
 import json
-import socket
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -11,9 +10,12 @@ from urllib.parse import parse_qs
 import requests
 
 from ingester_demo.http_server import running
+from tests.support.ports import closed_port, silent_port
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
+
+__all__ = ["Answer", "Asked", "Scripted", "closed_port", "committing_and_failing", "scripted", "silent_port"]
 
 
 @dataclass(frozen=True)
@@ -66,19 +68,6 @@ def scripted(*answers: Answer) -> Iterator[Scripted]:
     with running(app) as url:
         app.url = url
         yield app
-
-
-@contextmanager
-def silent_port() -> Iterator[int]:
-    """A port that accepts connections and never answers."""
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        yield listening.getsockname()[1]
-
-
-def closed_port() -> int:
-    """A port on which nobody listens."""
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        return int(listening.getsockname()[1])
 
 
 def _asked(environ: "WSGIEnvironment") -> Asked:

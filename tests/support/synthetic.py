@@ -23,7 +23,13 @@ from lco_ingester.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
 
-ABSENT = object()
+
+class _Absent:
+    def __repr__(self) -> str:
+        return "ABSENT"
+
+
+ABSENT = _Absent()
 """As a card's value: the card is not there."""
 
 BASENAME = "coj1m011-fa12-20200102-0001-e00"
