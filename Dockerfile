@@ -20,6 +20,8 @@ RUN pip --python /opt/venv/bin/python install --no-deps .
 FROM build AS build-demo
 RUN python deploy/requirements_of.py demo > demo.txt \
     && pip --python /opt/venv/bin/python install -r demo.txt
+COPY ingester_demo ingester_demo
+RUN pip --python /opt/venv/bin/python install --no-deps --force-reinstall .
 
 # All that runs, but for the virtual environment.
 FROM python:${PYTHON}-slim AS runtime
@@ -40,7 +42,6 @@ USER 0
 RUN install -d -o 10001 -g 10001 /frames
 USER 10001:10001
 COPY --from=build-demo /opt/venv /opt/venv
-COPY deploy/demo.py ./
 
 # The last stage is the one that is built if none is named.
 FROM runtime AS service

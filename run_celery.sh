@@ -28,7 +28,7 @@ case "${1:-}" in
 --demo)
     shift
     make_environment ".[service,demo]"
-    exec python -m ingester_demo "$@"
+    exec python -m ingester_demo local "$@"
     ;;
 ?*)
     usage >&2
@@ -66,12 +66,22 @@ stop_all() {
 set -m
 trap 'echo "stopping" >&2; stop_all; exit 0' INT TERM
 
-start listener python listener.py
-start worker celery -A tasks worker -Q "$queue" -n ingest@%h -c "${WORKER_CONCURRENCY:-$(nproc)}" \
+# run_role ROLE [ARGUMENT…]
+run_role() {
+    case "$1" in
+    listener) exec python listener.py ;;
+    *) exec celery -A tasks "$@" ;;
+    esac
+}
+# The demo sets INGESTER to a program that does the same, in processes that know the demo's broker.
+ingester="${INGESTER:-run_role}"
+
+start listener $ingester listener
+start worker $ingester worker -Q "$queue" -n ingest@%h -c "${WORKER_CONCURRENCY:-$(nproc)}" \
     --without-gossip --without-mingle
-start "periodic worker" celery -A tasks worker -Q periodic -n periodic@%h -c 1 --without-gossip --without-mingle
-start beat celery -A tasks beat --schedule "$scratch/schedule" --pidfile=
-start Flower celery -A tasks flower --address=127.0.0.1 --port="${FLOWER_PORT:-5555}"
+start "periodic worker" $ingester worker -Q periodic -n periodic@%h -c 1 --without-gossip --without-mingle
+start beat $ingester beat --schedule "$scratch/schedule" --pidfile=
+start Flower $ingester flower --address=127.0.0.1 --port="${FLOWER_PORT:-5555}"
 
 code=0
 wait -n -p ended "${!names[@]}" || code=$?

@@ -16,7 +16,7 @@ import pytest
 from benchmarks import __main__ as benchmarks
 from ingester_app.cli import main as ingester
 from ingester_app.settings import ServiceSettings
-from ingester_demo import serve
+from ingester_demo import local, serve
 from lco_ingester.cli import _parser as lco_ingest_frame
 from lco_ingester.exceptions import IngesterError
 from tests.conftest import neighbours_environment
@@ -31,7 +31,7 @@ CODE = {
     path: path.read_text()
     for folder in ("lco_ingester", "ingester_app")
     for path in ROOT.glob(f"{folder}/**/*.py")
-    if path.name != "__init__.py" and "demo" not in path.parts
+    if path.name != "__init__.py"
 } | {ROOT / name: (ROOT / name).read_text() for name in ("listener.py", "tasks.py")}
 
 METRIC_CALL = re.compile(r'\b(send|timed|count)\(\s*"((?:ingester|archive)[a-z0-9_.]*)"')
@@ -83,7 +83,7 @@ def options_of(parser: argparse.ArgumentParser) -> set[str]:
 
 
 INGESTER = options(ingester)
-PARSERS = {"ingester_demo.serve": serve._parser(), "benchmarks": benchmarks._parser()}
+PARSERS = {"ingester_demo serve": serve.parser(), "ingester_demo": local.parser(), "benchmarks": benchmarks._parser()}
 OPTIONS = {"lco_ingest_frame": options_of(lco_ingest_frame()), **INGESTER}
 
 
@@ -213,8 +213,9 @@ def known_program(words: list[str]) -> None:
                 known_variable(assignment)
         case ["python", "-m", module, *arguments]:
             assert importlib.util.find_spec(module) is not None
-            if module in PARSERS:
-                known_options(arguments, options_of(PARSERS[module]))
+            name = next((name for name in PARSERS if " ".join([module, *arguments]).startswith(name)), None)
+            if name:
+                known_options(arguments, options_of(PARSERS[name]))
         case ["python", script, *_]:
             assert (ROOT / script).exists()
         case ["lco_ingest_frame", *arguments]:
