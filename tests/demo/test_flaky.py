@@ -196,7 +196,8 @@ def test_a_server_says_one_line_and_ends_cleanly_when_told(tmp_path_factory: pyt
     command = [
         sys.executable,
         "-m",
-        "ingester_demo.serve",
+        "ingester_demo",
+        "serve",
         "archive",
         "--database",
         str(database),

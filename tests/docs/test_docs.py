@@ -15,7 +15,7 @@ import pytest
 
 from ingester_app.cli import main as ingester
 from ingester_app.settings import ServiceSettings
-from ingester_demo import serve
+from ingester_demo import local, serve
 from lco_ingester.cli import _parser as lco_ingest_frame
 from lco_ingester.exceptions import IngesterError
 from tests.conftest import external_services_environment
@@ -30,8 +30,8 @@ CODE = {
     path: path.read_text()
     for folder in ("lco_ingester", "ingester_app")
     for path in ROOT.glob(f"{folder}/**/*.py")
-    if path.name != "__init__.py" and "demo" not in path.parts
-} | {ROOT / name: (ROOT / name).read_text() for name in ("ingester_app/listener.py", "ingester_app/tasks.py")}
+    if path.name != "__init__.py"
+}
 
 METRIC_CALL = re.compile(r'\b(send|timed|count)\(\s*"((?:ingester|archive)[a-z0-9_.]*)"')
 REASON_IN_CODE = re.compile(r'"([A-Z]+(?:_[A-Z]+)+)"')
@@ -93,7 +93,11 @@ def options_in_help(module: str) -> set[str]:
 
 
 INGESTER = options(ingester)
-MODULES = {"ingester_demo.serve": options_of(serve._parser()), "benchmarks": options_in_help("benchmarks")}
+PARSERS = {
+    "ingester_demo serve": options_of(serve.parser()),
+    "ingester_demo": options_of(local.parser()),
+    "benchmarks": options_in_help("benchmarks"),
+}
 OPTIONS = {"lco_ingest_frame": options_of(lco_ingest_frame()), **INGESTER}
 
 
@@ -230,8 +234,9 @@ def known_program(words: list[str]) -> None:
                 known_variable(assignment)
         case ["python", "-m", module, *arguments]:
             assert importlib.util.find_spec(module) is not None
-            if module in MODULES:
-                known_options(arguments, MODULES[module])
+            name = next((name for name in PARSERS if " ".join([module, *arguments]).startswith(name)), None)
+            if name:
+                known_options(arguments, PARSERS[name])
         case ["python", script, *_]:
             assert (ROOT / script).exists()
         case ["lco_ingest_frame", *arguments]:

@@ -13,9 +13,10 @@ from tests.faults.external_services import stored_versions
 from tests.faults.hooks import Hook, Hooks
 from tests.faults.logged_events import read_events
 from tests.faults.report import md5
+from tests.support.processes import Program, wait_until
 from tests.support.rabbitmq import RabbitNode
 from tests.support.servers import ArchiveServer, S3Server
-from tests.support.service import Deployment, Program, celery_worker, deployed, wait_until
+from tests.support.service import Deployment, celery_worker, deployed
 
 KILLABLE_LISTENER = (sys.executable, "-m", "tests.faults.killable_listener")
 KILLABLE_WORKER = celery_worker("tests.faults.killable_tasks")

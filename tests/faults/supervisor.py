@@ -9,7 +9,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from tests.faults import plan
-from tests.support.service import LISTENER, Deployment, Program, celery_worker
+from tests.support.processes import Program
+from tests.support.service import LISTENER, Deployment, celery_worker
 
 DEAF_AFTER = 60.0  # seconds after which a process that does not end on SIGTERM is killed
 

@@ -9,9 +9,9 @@ import pytest
 from tests.faults.hooks import Hook
 from tests.faults.killable_site import KillableSite, killable_site
 from tests.faults.report import md5
+from tests.support.processes import wait_until
 from tests.support.rabbitmq import RabbitNode
 from tests.support.servers import ArchiveServer, S3Server
-from tests.support.service import wait_until
 
 pytestmark = pytest.mark.timeout(180)
 

@@ -15,9 +15,9 @@ from tests.faults.hooks import EVERY_TIME, Hook
 from tests.faults.killable_site import KillableSite, killable_site
 from tests.faults.names import NIGHT
 from tests.faults.report import md5
+from tests.support.processes import Program, wait_until
 from tests.support.rabbitmq import RabbitNode
 from tests.support.servers import ArchiveServer, S3Server
-from tests.support.service import Program, wait_until
 
 pytestmark = pytest.mark.timeout(180)
 

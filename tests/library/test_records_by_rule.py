@@ -6,7 +6,7 @@ What is expected is written down here as literal values: the cards that a file h
 import math
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from lco_ingester.exceptions import HeaderValueError, IngesterError
 from lco_ingester.file.datafile import PathFile
 from lco_ingester.frame import Validated
 from lco_ingester.metrics import Metrics
-from lco_ingester.record import lco, ocs
+from lco_ingester.record.build import FORMATS
 from lco_ingester.steps import read_frame, stored_object
 from tests.support.synthetic import ABSENT, ROOT, checks, compressed, fits_bytes, header, image, package, rules
 
@@ -46,7 +46,7 @@ WRITTEN = {
     "SITEID": "coj", "TELID": "1m0a", "OBSTYPE": "EXPOSE", "BLKUID": "610000001", "RLEVEL": 0,
 }  # fmt: skip
 CLEANED = {**WRITTEN, "SIMPLE": True, "BITPIX": 8, "NAXIS": 0, "L1PUBDAT": "2021-01-01T03:04:05.678000"}
-FIELDS = {
+FIELDS: dict[str, Any] = {
     "related_frame_filenames": [], "proposal_id": "LCO2020A-001", "instrument_id": "fa12", "target_name": "",
     "site_id": "coj", "telescope_id": "1m0a", "primary_optical_element": "", "configuration_type": "EXPOSE",
     "exposure_time": None, "observation_id": "610000001", "request_id": None,
@@ -312,14 +312,13 @@ def test_every_rule_on_the_page_has_a_case() -> None:
 
 
 @pytest.mark.parametrize(
-    ("form", "position"), [("lco", position) for position in range(len(lco.RULES))]
-    + [("ocs", position) for position in range(len(ocs.RULES))],
-)  # fmt: skip
+    ("form", "position"), [(form, position) for form, each in FORMATS.items() for position in range(len(each.rules))]
+)
 def test_every_rule_of_the_code_is_needed_by_a_case(
     form: str, position: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    module = {"lco": lco, "ocs": ocs}[form]
-    monkeypatch.setattr(module, "RULES", module.RULES[:position] + module.RULES[position + 1 :])
+    rules = FORMATS[form].rules
+    monkeypatch.setitem(FORMATS, form, replace(FORMATS[form], rules=rules[:position] + rules[position + 1 :]))
     assert any(case.differences(tmp_path, form) for case in CASES)
 
 

@@ -13,7 +13,7 @@ from lco_ingester.metrics import Metrics
 from lco_ingester.publisher import Publisher
 from lco_ingester.services import Services
 from lco_ingester.store import open_store
-from tests.support.rabbitmq import free_port
+from tests.support.ports import free_port
 
 
 class Server:

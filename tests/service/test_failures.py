@@ -8,9 +8,10 @@ import pytest
 
 from ingester_app.broker import celery_connection, dead_letter_queue
 from ingester_app.dead_letter_queue import checked_out, replay
+from tests.support.processes import wait_until
 from tests.support.rabbitmq import PROGRAM, RabbitNode, running_rabbitmq
 from tests.support.servers import ArchiveServer, S3Server, running_archive
-from tests.support.service import LISTENER, WORKER, Deployment, deployed, wait_until
+from tests.support.service import LISTENER, WORKER, Deployment, deployed
 
 
 def archived_once(archive: ArchiveServer, paths: list[Path]) -> None:

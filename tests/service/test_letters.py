@@ -9,8 +9,9 @@ import pytest
 
 from ingester_app.dead_letter_queue import Selection, checked_out, replay
 from ingester_app.schema import DeadLetter
+from tests.support.processes import wait_until
 from tests.support.servers import ArchiveServer
-from tests.support.service import ROOT, Deployment, wait_until
+from tests.support.service import ROOT, Deployment
 
 
 def ingester(site: Deployment, *arguments: str, **variables: str) -> "subprocess.CompletedProcess[str]":

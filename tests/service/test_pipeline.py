@@ -9,8 +9,9 @@ from kombu import Connection
 
 from ingester_demo.report import stored_keys
 from ingester_demo.sample_frames import SampleFrame
+from tests.support.processes import wait_until
 from tests.support.servers import ArchiveServer, S3Server
-from tests.support.service import Deployment, wait_until
+from tests.support.service import Deployment
 
 EXAMPLES = Path(__file__).resolve().parents[2].parent / "shared" / "spec" / "examples"
 

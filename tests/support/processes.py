@@ -34,7 +34,9 @@ class Program:
     log: Path
 
     @classmethod
-    def start(cls, command: Sequence[str], log: Path, directory: Path, environment: Mapping[str, str]) -> "Program":
+    def start(
+        cls, command: Sequence[str], log: Path, directory: Path | str, environment: Mapping[str, str]
+    ) -> "Program":
         """Start a program in `directory`; its output goes to `log`."""
         with log.open("wb") as output:
             process = subprocess.Popen(
