@@ -90,11 +90,14 @@ def _serve_archive(options: argparse.Namespace) -> None:
 
 
 def _serve_s3(options: argparse.Namespace) -> None:
+    from botocore.exceptions import ClientError
+
     from ingester_demo.s3 import S3RequestHandler, create_app, make_bucket
 
-    _serve(
-        create_app(),
-        options,
-        handler=S3RequestHandler,
-        prepare=lambda url: make_bucket(url, options.bucket, not options.unversioned),
-    )
+    def prepare(url: str) -> None:
+        try:
+            make_bucket(url, options.bucket, not options.unversioned)
+        except ClientError as error:  # such as a name that S3 does not allow
+            sys.exit(f"cannot make the bucket {options.bucket}: {error}")
+
+    _serve(create_app(), options, handler=S3RequestHandler, prepare=prepare)

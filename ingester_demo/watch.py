@@ -62,8 +62,8 @@ class Watch:
                 {"path": str(path)}, exchange=exchange, declare=[exchange], routing_key="", serializer="json"
             )
 
-    def outcomes(self, seconds: float, tell: Callable[[Outcome], None]) -> list[Outcome]:
-        """Wait until every outcome is known, for at most `seconds`; `tell` is called with each."""
+    def outcomes(self, seconds: float, on_outcome: Callable[[Outcome], None]) -> list[Outcome]:
+        """Wait until every outcome is known, for at most `seconds`; `on_outcome` is called with each."""
         deadline = time.monotonic() + seconds
         next_letters = 0.0
         while time.monotonic() < deadline and not all(each.is_known for each in self._outcomes.values()):
@@ -75,7 +75,7 @@ class Watch:
                 next_letters = time.monotonic() + LETTERS_INTERVAL
             for path, outcome in self._outcomes.items():
                 if outcome.is_known and not before[path].is_known:
-                    tell(outcome)
+                    on_outcome(outcome)
             time.sleep(0.05)
         return list(self._outcomes.values())
 
