@@ -1,6 +1,6 @@
-"""The real tasks, with hooks between them at which things happen: `celery -A tests.faults.killable_tasks worker`.
+"""The real tasks, with hooks before and after each step: `celery -A tests.faults.killable_tasks worker`.
 
-`WITHOUT` names rules that are taken out, to show that a test would notice; `PUT_BACK_AFTER` shortens that wait.
+`WITHOUT` names rules to take out, which shows that the tests notice; `PUT_BACK_AFTER` shortens that wait.
 """
 
 import os

@@ -31,10 +31,10 @@ class FrameRow:
 
 
 class SimulatedArchive(Copied):
-    """As `lco_ingester.archive.Archive` answers; copied by `copy`, compared by `key`.
+    """Answers like `lco_ingester.archive.Archive`; copied by `copy`, compared by `key`.
 
-    `lag`: seconds for which a read may be answered by a replica that does not know what was posted. `page`: as many
-    of the newest versions are shown whatever the md5 (None: the filter by md5 works).
+    `lag`: seconds for which a read may be answered by a replica that does not know what was posted. `page`: only so
+    many of the newest versions are shown, whatever the md5 (None: the filter by md5 works).
     """
 
     def __init__(self, lag: float = 0.0, page: int | None = None) -> None:
@@ -44,7 +44,7 @@ class SimulatedArchive(Copied):
         self._page = page
 
     def key(self, now: float) -> tuple[Any, ...]:
-        """What tells its state from others: how long ago something was posted matters while replicas lag."""
+        """What distinguishes its state; the age of a post matters while replicas lag."""
         lagging = tuple(max(0.0, row.posted + self._lag - now) for row in self.rows)
         return tuple((row.key, row.md5, row.basename) for row in self.rows), lagging, self.frames
 

@@ -1,4 +1,4 @@
-"""The simulated neighbours do as the real ones: S3 (moto), the demo's Archive API, a private RabbitMQ."""
+"""The simulated services behave like the real ones: S3 (moto), the demo's Archive API, a private RabbitMQ."""
 
 import hashlib
 import io
