@@ -41,7 +41,7 @@ def _around(owner: Any, name: str, point: str, path: Callable[..., str]) -> None
 
 _around(steps, "validate", "validate", lambda file, *_: str(file.path))
 _around(steps, "upload", "upload", lambda validated, *_: path_of(validated))
-_around(Store, "put", "put", lambda _store, _stream, _size, _md5, target: str(target.key))
+_around(Store, "put", "put", lambda _store, stream, *_: str(stream._stream.name))
 _around(steps, "post", "post", lambda uploaded, *_: path_of(uploaded))
 _around(steps, "resolve_duplicate", "resolve_duplicate", lambda found, *_: path_of(found))
 _around(steps, "republish", "republish", lambda archived, *_: path_of(archived))
