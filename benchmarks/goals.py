@@ -1,4 +1,4 @@
-"""What was promised, and whether the numbers keep it."""
+"""The goals, and whether the numbers meet them."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -58,7 +58,7 @@ with its processes, and S3's with the number of prefixes. Larger frames are boun
 
 @dataclass(frozen=True)
 class Measured:
-    """CPU seconds that a frame costs in each place, and the files a second of one worker on null external."""
+    """CPU seconds of each part for one frame, and the files a second of one worker on null services."""
 
     worker: float
     listener: float

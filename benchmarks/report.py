@@ -32,7 +32,7 @@ side by side against the same null S3 and null Archive API; ratios are of one ru
 
 
 def load(directory: Path) -> Results:
-    """What was measured before; a section that is not measured anew stays."""
+    """What was measured before; a section that is not measured again stays."""
     path = directory / "results.json"
     return json.loads(path.read_text()) if path.exists() else {}
 
@@ -126,7 +126,7 @@ def _service(section: Mapping[str, Any]) -> list[str]:
 
 
 def _full(runs: list[dict[str, Any]], cores: int) -> str:
-    """Which resource is full where more workers bring no more files."""
+    """Which resource is full when more workers archive no more files."""
     ours = [run for run in runs if run["contender"] == "ours" and run["frame"].startswith("100 KB")]
     best = max(ours, key=lambda run: run["files_per_s"])
     shares = {name.removesuffix(" ms"): value for name, value in best.items() if name.endswith(" ms")}
