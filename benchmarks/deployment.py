@@ -48,7 +48,7 @@ class Deployment:
         return Exchange(self.names["PROCESSED_EXCHANGE_NAME"], type="fanout", durable=True)
 
     def publish(self, paths: list[Path]) -> None:
-        """Publish names on its FITS exchange, and wait for all confirms: of unconfirmed names some were once lost."""
+        """Publish names on its FITS exchange, and wait for all confirms: without them some names were lost once."""
         exchange = Exchange(self.names["CRAWLER_EXCHANGE_NAME"], type="fanout", durable=True)
         with Connection(self.broker) as connection, connection.channel() as channel:
             waiting = set(range(1, len(paths) + 1))

@@ -11,7 +11,7 @@ from tests.support.full_header import CARDS, exposure, full_header
 
 BLOCK = 2880
 SIZES = {"100 KB": 100_000, "2 MB": 2_000_000, "34 MB": 34_000_000}
-NOTE = "made for a benchmark"  # in place of the time of day, which would change the bytes
+NOTE = "made for a benchmark"  # instead of the time of day, which would change the bytes
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ KINDS = tuple(Kind(size, packed, summed) for size in SIZES for packed in (False,
 
 
 def make_frame(directory: Path, kind: Kind) -> Path:
-    """The frame of a kind, made when it is first wanted; its bytes are always the same."""
+    """The frame of a kind, made at the first call; its bytes are always the same."""
     number = KINDS.index(kind) + 1
     path = directory / f"{exposure(number).name('e91')}.fits{'.fz' if kind.packed else ''}"
     if not path.exists():
@@ -79,5 +79,5 @@ def _add_sums(path: Path) -> None:
 
 
 def _sky(number: int, pixels: int) -> np.ndarray:
-    """Noise as wide as that of a bright sky, for it decides how well an image packs."""
+    """Noise like that of a bright sky, because it decides how well an image compresses."""
     return np.random.default_rng([number, pixels]).normal(3000, 300, (pixels, pixels))

@@ -62,7 +62,7 @@ _NOTES = """## Assumed
 
 @dataclass(frozen=True)
 class Measured:
-    """CPU seconds that a frame costs in each place, and the files per second of one worker with null services."""
+    """CPU seconds of each part for one frame, and the files a second of one worker on null services."""
 
     worker: float
     listener: float

@@ -1,4 +1,4 @@
-"""What processes use, by /proc (proc(5)): CPU seconds of a process with all below it, and of the machine; memory."""
+"""What processes use, from /proc (proc(5)): CPU seconds of a process with its descendants, of the machine; memory."""
 
 import os
 import time
@@ -48,7 +48,7 @@ class Meter:
         return {**used, "harness": time.process_time() - self._own}
 
     def busy_cores(self) -> float:
-        """How many of the machine's cores were busy, on average, whoever kept them so."""
+        """How many of the machine's cores were busy, on average, by any process."""
         busy, total = machine_seconds()
         share = (busy - self._machine[0]) / max(total - self._machine[1], 1e-9)
         return share * (os.cpu_count() or 1)

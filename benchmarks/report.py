@@ -131,7 +131,7 @@ def _service(section: Mapping[str, Any]) -> list[str]:
 
 
 def _full(runs: list[dict[str, Any]], cores: int) -> str:
-    """Which resource is full when more workers do not bring more files per second."""
+    """Which resource is full when more workers archive no more files."""
     ours = [run for run in runs if run["contender"] == "ours" and run["frame"].startswith("100 KB")]
     best = max(ours, key=lambda run: run["files_per_s"])
     shares = {name.removesuffix(" ms"): value for name, value in best.items() if name.endswith(" ms")}

@@ -49,7 +49,7 @@ def measure_service(broker: str, broker_pid: int | None, external: ExternalServi
 
 
 def measure_latency(broker: str, external: ExternalServices, quick: bool) -> list[Row]:
-    """A row for each service: from publishing one name to hearing its frame announced, with nothing else to do."""
+    """A row for each service: from publishing one name to the announcement of its frame, on an idle service."""
     rows = []
     for service in (OURS, LCO):
         with (
@@ -106,7 +106,7 @@ def _names() -> Path:
 
 
 def _links(kind: Kind, count: int) -> list[Path]:
-    """As many names for one frame as are wanted, and never one twice."""
+    """`count` names for one frame, none of them used before."""
     frame = make_frame(CACHE / "frames", kind)
     directory = _names()
     directory.mkdir(parents=True, exist_ok=True)

@@ -83,7 +83,7 @@ def test_the_page_says_which_resource_is_full_and_what_makes_it_preliminary() ->
     )
 
 
-def test_a_check_that_was_not_measured_costs_nothing_that_could_be_told() -> None:
+def test_a_check_that_was_not_measured_has_an_empty_cell() -> None:
     pieces = [{"contender": "ours", "frame": "2 MB .fits, checksums", "md5": 2.5, "plain cards": 0.5}]
     library = {"machine": MACHINE, "rows": [{"frame": "2 MB .fits", "contender": "ours"}], "pieces": pieces}
     text = report.page({"library": library})
@@ -92,7 +92,7 @@ def test_a_check_that_was_not_measured_costs_nothing_that_could_be_told() -> Non
     assert "| characters of the headers |  |" in text
 
 
-def test_a_large_frame_is_held_against_the_floor() -> None:
+def test_a_large_frame_is_compared_with_the_floor() -> None:
     floor = {"frame": "34 MB .fits", "contender": "floor", "cpu_ms": 80.0}
     runs = [run("ours", 2, 90.0), run("ours", 2, 9.0, frame="34 MB .fits")]
     service = {"machine": MACHINE, "rows": runs, "latency": []}
@@ -107,7 +107,7 @@ def test_the_report_that_is_kept_can_be_written_again() -> None:
     )
 
 
-def test_a_goal_is_kept_or_not() -> None:
+def test_a_goal_is_met_or_not() -> None:
     library = [
         {"frame": "100 KB .fits", "contender": "ours", "lco_over_it": 6.1, "of_floor": 2.0},
         {"frame": "34 MB .fits", "contender": "ours", "lco_over_it": 1.5, "of_floor": 1.2},

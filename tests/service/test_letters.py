@@ -1,4 +1,4 @@
-"""The command `ingester`: dead letters are seen, replayed and discarded, and none is lost; the health is told."""
+"""The command `ingester`: dead letters are listed, replayed and discarded, none is lost; health says what is wrong."""
 
 import json
 import subprocess
@@ -68,7 +68,7 @@ def test_a_replayed_letter_goes_on_and_leaves_the_queue_and_one_that_fails_again
     assert dry.stdout.count("would be replayed") == 2
     assert len(site.letters()) == 2
     assert ingester(site, "letters", "replay", "--all").returncode == 0
-    wait_until("the mended frame", lambda: site.take_announced())
+    wait_until("the corrected frame", lambda: site.take_announced())
     wait_until("the other's new letter", lambda: [x for x in site.letters() if x.attempts > 3])
     [letter] = site.letters()
     assert letter.path == str(missing)

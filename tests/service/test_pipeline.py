@@ -1,4 +1,4 @@
-"""The road of a frame: a name on the FITS exchange becomes an archived, announced frame, or a dead letter."""
+"""The pipeline: a name on the FITS exchange becomes an archived, announced frame, or a dead letter."""
 
 import hashlib
 import json
@@ -86,7 +86,7 @@ def test_every_form_of_a_body_that_names_a_file_is_understood(site: Deployment, 
     site.wait_for_announced(1)
 
 
-def test_ignored_names_are_acknowledged_and_nothing_comes_of_them(
+def test_ignored_names_are_acknowledged_and_not_dispatched(
     site: Deployment, tmp_path: Path, good: list[Path], archive: ArchiveServer
 ) -> None:
     ignored = tmp_path / "coj1m011-fa12-20261101-0001-l00.fits"

@@ -13,7 +13,7 @@ from tests.support.ports import free_port
 from tests.support.processes import wait_until
 from tests.support.service import ROOT, Deployment
 
-# The tests run in an environment that is made already; the scripts are not to make another.
+# The tests run in a ready environment; the scripts must not make another.
 READY_MADE = {"ENVIRONMENT_IS_MADE": "1"}
 
 

@@ -12,13 +12,13 @@ from typing import Any
 
 
 def wait_until(what: str, true: Callable[[], Any], seconds: float = 30.0) -> Any:
-    """What `true` returns once it is true; a failure names what was waited for."""
+    """The result of `true` once it is true; a failure names `what`."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if result := true():
             return result
         time.sleep(0.05)
-    raise AssertionError(f"waited {seconds} s in vain for {what}")
+    raise AssertionError(f"{what}: not after {seconds} s")
 
 
 def children(pid: int) -> list[int]:

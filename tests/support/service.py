@@ -1,4 +1,4 @@
-"""The service as an operator runs it: listener and workers as processes, with queues of a test's own."""
+"""The service as an operator runs it: listener and workers as processes, with separate queues for each test."""
 
 import os
 import sys
@@ -86,7 +86,7 @@ class Deployment:
                 producer.publish(content, exchange=exchange, declare=[exchange], routing_key="", **properties)
 
     def watch(self) -> None:
-        """Bind a queue to the processed exchange, so that from now on nothing announced is missed."""
+        """Bind a queue to the processed exchange, so that no announcement is missed from now on."""
         with fits_connection(self.settings) as connection:
             self._watch_queue()(connection.default_channel).declare()
 
