@@ -97,7 +97,7 @@ def test_metadata_hold_plain_values(value: Any) -> None:
         ("a.jpeg", PICTURE, None, "--metadata"),
         ("a.pdf", b"<html>", METADATA, "%PDF-"),
         ("a.jpg", b"%PDF-1.7", METADATA, "at its beginning"),
-        ("a.fits", image(), METADATA, "a file that has a header"),
+        ("a.fits", image(), METADATA, "because the file has a header"),
     ],
 )
 def test_a_companion_that_is_none_or_lacks_its_metadata_says_so(

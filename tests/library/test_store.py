@@ -29,8 +29,8 @@ from lco_ingester.exceptions import (
 from lco_ingester.file.datafile import ExactReader
 from lco_ingester.record.stored_object import StoredObject
 from lco_ingester.store import (
-    ANNOUNCED_FROM,
-    LARGEST_OBJECT,
+    EXPECT_FROM,
+    MAX_OBJECT,
     Store,
     StoredVersion,
     open_store,
@@ -141,7 +141,7 @@ def test_a_file_that_shrinks_during_the_put_is_noticed(store: Store) -> None:
 
 def test_a_file_too_large_for_an_object_is_refused_before_it_is_sent() -> None:
     with pytest.raises(FileTooLargeError):
-        put(store_at(f"http://127.0.0.1:{closed_port()}"), size=LARGEST_OBJECT + 1)
+        put(store_at(f"http://127.0.0.1:{closed_port()}"), size=MAX_OBJECT + 1)
 
 
 def test_a_bucket_without_versioning_is_refused_with_the_command_that_turns_it_on() -> None:
@@ -218,7 +218,7 @@ def test_a_store_without_the_storage_class_gets_the_object_without_one(
     assert [put(store), put(store)] == ["v1", "v1"]
     assert [asked.headers.get("x-amz-storage-class") for asked in server.asked] == ["STANDARD_IA", None, None]
     assert [asked.body for asked in server.asked] == [CONTENT] * 3
-    assert "no storage class STANDARD_IA here" in caplog.text
+    assert "does not know storage class STANDARD_IA" in caplog.text
 
 
 # What a key holds
@@ -289,7 +289,7 @@ def test_the_store_is_told_who_speaks(
     )
 
 
-@pytest.mark.parametrize(("size", "announced"), [(ANNOUNCED_FROM - 1, None), (ANNOUNCED_FROM, "100-continue")])
+@pytest.mark.parametrize(("size", "announced"), [(EXPECT_FROM - 1, None), (EXPECT_FROM, "100-continue")])
 def test_only_a_large_body_waits_for_the_word_of_the_store(server: Scripted, size: int, announced: str | None) -> None:
     server.tell(STORED)
     put(store_at(server.url), bytes(size))
