@@ -1,4 +1,4 @@
-"""`lco_ingest_frame --validate-only` and `--explain`: what is told before anything is sent, and that nothing is."""
+"""`lco_ingest_frame --validate-only` and `--explain`: what they print, and that they send nothing."""
 
 import hashlib
 import json
@@ -279,7 +279,7 @@ def test_checks_that_are_only_warnings_or_not_asked_say_so(command: Command, tmp
     assert "trailing   only a warning" in out
 
 
-def test_a_reader_who_has_seen_enough_is_no_trouble(tmp_path: Path) -> None:
+def test_a_closed_pipe_is_not_an_error(tmp_path: Path) -> None:
     path = write(tmp_path / f"{NAME}.fits", image(WCS, 8))
     for mode in ("--explain", "--validate-only"):
         reading, writing = os.pipe()

@@ -107,7 +107,7 @@ def test_the_error_is_that_of_the_service_even_if_lenient_checks_find_others() -
     assert "HDU 0: lacks BLKUID" in text
 
 
-def test_a_file_that_changes_under_the_reader_is_no_explanation() -> None:
+def test_a_file_that_changes_while_it_is_read_is_not_explained() -> None:
     class Growing(io.BytesIO):
         def read(self, size: int | None = -1) -> bytes:
             place = self.tell()
@@ -123,7 +123,7 @@ def test_a_file_that_changes_under_the_reader_is_no_explanation() -> None:
         list(explain(StreamFile(stream, "growing.fits"), load_settings(Settings), NOW))
 
 
-def test_a_young_frame_goes_to_the_standard_class_and_tells_when_it_becomes_public() -> None:
+def test_a_young_frame_goes_to_the_standard_class_and_says_when_it_becomes_public() -> None:
     lines = explained(image())
     assert "  storage class       STANDARD: observed 28 days ago, the limit is 60" in lines
     assert "Public: from 2021-01-01T03:04:05.678000 UTC, in 336 days" in lines

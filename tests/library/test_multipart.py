@@ -1,4 +1,4 @@
-"""What is too large for a single put goes in parts, and stands in the store as one object or not at all."""
+"""Files that are too large for a single put are uploaded in parts: as one object, or not at all."""
 
 import hashlib
 import io
@@ -64,7 +64,7 @@ def store(s3: S3Server) -> Store:
 
 @pytest.fixture
 def comparing() -> Iterator[PartsStore]:
-    """A store that compares a checksum of the whole, if not told otherwise."""
+    """A store that compares a checksum of the whole object, unless changed."""
     with parts_store() as running:
         yield running
 
@@ -118,7 +118,7 @@ def test_a_store_that_does_not_tell_the_version_is_asked(s3: S3Server) -> None:
     assert s3.client().head_object(Bucket=s3.bucket, Key=TARGET.key)["VersionId"] == version_id
 
 
-def test_the_version_of_whoever_came_after_is_not_taken_for_ours(s3: S3Server) -> None:
+def test_a_later_version_is_not_taken_for_ours(s3: S3Server) -> None:
     client = s3.client()
     overtake = Untold(client, lambda: client.put_object(Bucket=s3.bucket, Key=TARGET.key, Body=b"newer"))
     with pytest.raises(StoreUnavailableError, match="a later version"):

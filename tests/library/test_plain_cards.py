@@ -1,4 +1,4 @@
-"""What is read of a header without astropy is what astropy reads: astropy alone is asked about each of these too."""
+"""Headers read without astropy have the values that astropy gives; each is compared with astropy alone."""
 
 import io
 from pathlib import Path

@@ -199,7 +199,7 @@ def test_a_file_of_a_variables_name_serves_as_well(monkeypatch: pytest.MonkeyPat
     assert settings["bucket"] == "bucket-from-the-environment", "the environment goes before a file"
 
 
-def test_settings_are_made_anew_when_a_variable_or_a_file_has_changed(
+def test_settings_are_loaded_again_when_a_variable_or_a_file_has_changed(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(settings_module, "SECRET_FILES", tmp_path)

@@ -1,4 +1,4 @@
-"""A polygon drawn in text: as one sees it on the sky."""
+"""A polygon drawn as text, as it appears on the sky."""
 
 import math
 

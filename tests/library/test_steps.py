@@ -349,7 +349,7 @@ def with_archive(services: Services, url: str, archive: ArchiveServer) -> Servic
     return replace(services, archive=Archive(url, archive.token, 10.0))
 
 
-def test_a_500_that_committed_is_a_success_for_whoever_tries_once(
+def test_a_500_that_committed_is_a_success_with_one_try(
     tmp_path: Path, services: Services, archive: ArchiveServer
 ) -> None:
     uploaded = uploaded_frame(tmp_path, services)

@@ -69,7 +69,7 @@ def store(opened: Store, s3: S3Server) -> Store:
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Scripted]:
-    """A server to be told what to answer."""
+    """A server with answers that a test gives it."""
     with scripted(Answer()) as running:
         yield running
 
@@ -151,7 +151,7 @@ def test_a_bucket_without_versioning_is_refused_with_the_command_that_turns_it_o
     assert isinstance(raised.value, DoNotRetryError)
 
 
-def test_the_version_null_of_a_suspended_bucket_is_none(server: Scripted, scripted_store: Store) -> None:
+def test_the_version_null_of_a_suspended_bucket_is_not_a_version(server: Scripted, scripted_store: Store) -> None:
     server.tell(Answer(headers={"x-amz-version-id": "null"}))
     assert scripted_store.current_version("k") is None
     with pytest.raises(BucketNotVersionedError):
@@ -170,7 +170,7 @@ def test_a_store_that_is_down_is_worth_a_later_try() -> None:
 
 
 @pytest.mark.parametrize("url", ["nonsense", "http://", "http://localhost:99999"])
-def test_an_endpoint_that_is_no_url_is_a_trouble_of_the_deployment(url: str) -> None:
+def test_an_endpoint_that_is_not_a_url_is_a_deployment_error(url: str) -> None:
     with pytest.raises(StoreDeploymentError):
         put(store_at(url))
 
@@ -241,7 +241,7 @@ def test_a_key_without_an_object_holds_nothing(store: Store) -> None:
 
 
 @pytest.mark.parametrize("status", [403, 404])
-def test_whoever_may_not_ask_learns_nothing(server: Scripted, scripted_store: Store, status: int) -> None:
+def test_without_permission_to_ask_the_version_is_unknown(server: Scripted, scripted_store: Store, status: int) -> None:
     server.tell(Answer(status))
     assert scripted_store.current_version("k") is None
 
@@ -277,7 +277,7 @@ def test_a_bucket_that_is_not_there_is_not_fit(s3: S3Server) -> None:
 
 
 @pytest.mark.parametrize(("application", "named"), [("", ""), ("night-watch", " app/night-watch")])
-def test_the_store_is_told_who_speaks(
+def test_the_user_agent_names_the_ingester(
     server: Scripted, monkeypatch: pytest.MonkeyPatch, application: str, named: str
 ) -> None:
     monkeypatch.setenv("AWS_SDK_UA_APP_ID", application)
