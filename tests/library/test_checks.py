@@ -1,4 +1,4 @@
-"""Which checks are made, which only warn, and which files are read: VALIDATION, VALIDATION_WARN_ONLY, ARCHIVE_EXTENSIONS."""
+"""VALIDATION, VALIDATION_WARN_ONLY and ARCHIVE_EXTENSIONS: which checks run, which only warn, which files are read."""
 
 import gzip
 import hashlib
