@@ -71,7 +71,7 @@ def _frame_basename(thumbnail: Thumbnail, basename: str, key: str) -> str:
     told = thumbnail.frame_basename or split_name(str(thumbnail.metadata.get(key) or ""))[0]
     if not told and basename.endswith(f"-{thumbnail.size}"):
         told = basename.removesuffix(f"-{thumbnail.size}")
-    if not told:
+    if not told.strip():
         raise CompanionError(
             check="frame of the thumbnail",
             expected=f"{key} in the metadata, or a name ending in -{thumbnail.size}",

@@ -67,7 +67,7 @@ def _of_record(
     contents: Contents, file: DataFile, settings: Settings, rules: RecordRules, checks: RecordingChecks, now: datetime
 ) -> Iterator[str]:
     keyword = rules.keys.observation_date
-    dates = [_written(header, keyword) for header in contents.headers]  # `steps` writes some forms of it anew
+    dates = [_written(header, keyword) for header in contents.headers]  # `steps` may add it
     validated, failure = None, None
     try:
         validated = steps.make_record(contents, file.path, rules, checks)
@@ -93,7 +93,7 @@ def _of_rules(header: Header, date: Any, file: DataFile, rules: RecordRules) -> 
         written = {key: date if key == rules.keys.observation_date else value for key, value in full.items()}
         yield from text.of_blacklist([keyword for keyword in full if keyword not in cleaned])
         yield from text.of_rule("numbers", "JSON has neither NaN nor infinity", {**full, **_odd(header, full)}, full)
-        yield from text.of_rule("date", "the archive reads it in this form", written, full)
+        yield from text.of_rule("date", "MJD-OBS has it (DATE_FROM_MJD)", written, full)
         for mend in RULES[rules.archive_record_format]:
             before = dict(cleaned)
             why = mend(cleaned, name, rules)

@@ -4,6 +4,7 @@ A record's format is a row of *mends*, each of which changes the header that is 
 in words for people; '' if there was nothing to do.
 """
 
+import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -12,7 +13,7 @@ from typing import Any
 
 from lco_ingester.exceptions import HeaderValueError
 from lco_ingester.frame import Record
-from lco_ingester.record.dates import parse_date
+from lco_ingester.record.dates import parse_date, parse_night
 from lco_ingester.record.footprint import Polygon, footprint
 from lco_ingester.record.rules import Keywords, RecordRules
 
@@ -22,6 +23,14 @@ PACKAGE_REDUCTION_LEVEL = 90
 STANDS = "stands in the header"  # why a mend that always has an answer has nothing to do
 
 Cards = Iterable[tuple[str, Any]]
+
+logger = logging.getLogger(__name__)
+
+
+class Doubt(str):
+    """A reason that is also logged as a warning: the header says something that the record does not."""
+
+    __slots__ = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +53,9 @@ def cleaned(cards: Cards, mends: Iterable[CleanupRule], name: FrameName, rules: 
     """The header after all mends. Raises HeaderValueError."""
     header: Record = dict(cards)
     for mend in mends:
-        mend(header, name, rules)
+        why = mend(header, name, rules)
+        if isinstance(why, Doubt):
+            logger.warning("%s%s: %s", name.basename, name.extension, why)
     return header
 
 
@@ -89,11 +100,12 @@ def catalogue(header: Record, name: FrameName, rules: RecordRules) -> str:
 
 
 def observation_day(header: Record, name: FrameName, rules: RecordRules) -> str:
-    """A missing one is the day of the date. Raises HeaderValueError if there is no date of observation."""
-    observed = observation_date(header, rules.keys)
-    if header.get(rules.keys.observation_day):
-        return ""
-    header[rules.keys.observation_day] = observed.strftime("%Y%m%d")
+    """A missing one is the day of the date. Raises HeaderValueError if one of them is not a date."""
+    keyword, observed = rules.keys.observation_day, observation_date(header, rules.keys)
+    if header.get(keyword):
+        header[keyword] = night_of(header, keyword)
+        return "the archive reads the night in this form"
+    header[keyword] = observed.date().isoformat().replace("-", "")
     return f"the day of {rules.keys.observation_date}, for the header tells none"
 
 
@@ -136,10 +148,21 @@ def date_of(header: Mapping[str, Any], keyword: str) -> datetime:
     """The date under a keyword, in UTC without a time zone. Raises HeaderValueError if there is none."""
     value = header.get(keyword)
     try:
-        return parse_date(str(value))
+        return parse_date(value if isinstance(value, str) else "")
     except ValueError:
         raise HeaderValueError(
-            check=keyword, expected="an ISO 8601 date such as 2024-01-31T12:34:56.789", found=repr(value)
+            check=keyword, expected="a FITS date such as '2024-01-31T12:34:56.789'", found=repr(value)
+        ) from None
+
+
+def night_of(header: Mapping[str, Any], keyword: str) -> str:
+    """The night under a keyword, `YYYYMMDD`. Raises HeaderValueError if it is not a date."""
+    value = header.get(keyword)
+    try:
+        return parse_night(value)
+    except ValueError:
+        raise HeaderValueError(
+            check=keyword, expected="a night YYYYMMDD such as '20240131'", found=repr(value)
         ) from None
 
 
@@ -157,7 +180,8 @@ def with_pointing(header: Mapping[str, Any], keys: Keywords) -> dict[str, Any]:
 
 def related_frame(value: Any) -> str:
     """The name of a related frame without its extension; '' if there is none."""
-    return ("" if value is None else str(value)).split(".", 1)[0]
+    name = ("" if value is None else str(value)).split(".", 1)[0]
+    return name if name.strip() else ""
 
 
 def number_or_null(value: Any) -> Any:

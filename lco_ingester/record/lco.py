@@ -15,8 +15,9 @@ from lco_ingester.record.cleanup import (
     related_frame,
     rounded_exposure,
 )
-from lco_ingester.record.dates import make_dates_usable
+from lco_ingester.record.dates import plain
 from lco_ingester.record.rules import Keywords, RecordRules
+from lco_ingester.record.times import RULES as TIMES
 from lco_ingester.record.values import is_set
 from lco_ingester.settings import Settings
 
@@ -61,7 +62,7 @@ def _integers(keys: Keywords) -> tuple[str, ...]:
 def _readable_public_date(header: Record, _: FrameName, rules: RecordRules) -> str:
     """Raises HeaderValueError if it is no date: the archive would refuse it after the upload."""
     date_of(header, rules.keys.public_date)
-    make_dates_usable(header, rules.keys.public_date, from_mjd=False)
+    header[rules.keys.public_date] = plain(header[rules.keys.public_date])
     return "the archive reads it in this form"
 
 
@@ -102,6 +103,6 @@ def _exposure(header: Record, _: FrameName, __: RecordRules) -> str:
 
 
 RULES: tuple[CleanupRule, ...] = (
-    _nulls, _none_as_integer, *COMPLETE, _readable_public_date, _related_frames, _as_the_archive_reads, _optional_texts,
-    _empty_numbers, _exposure,
+    _nulls, _none_as_integer, *TIMES, *COMPLETE, _readable_public_date, _related_frames, _as_the_archive_reads,
+    _optional_texts, _empty_numbers, _exposure,
 )  # fmt: skip

@@ -19,7 +19,9 @@ from lco_ingester.record.cleanup import (
     related_frame,
     rounded_exposure,
 )
+from lco_ingester.record.dates import plain
 from lco_ingester.record.rules import Keywords, RecordRules
+from lco_ingester.record.times import RULES as TIMES
 
 RELATED_FRAMES = (
     "L1IDBIAS", "L1IDDARK", "L1IDFLAT", "L1IDSHUT", "L1IDMASK", "L1IDFRNG", "L1IDCAT", "L1IDARC", "L1ID1D", "L1ID2D",
@@ -112,7 +114,7 @@ def _related_frames(header: Record, _: FrameName, rules: RecordRules) -> str:
     return "related frames lose their extension"
 
 
-RULES: tuple[CleanupRule, ...] = (_nulls, _none_as_integer, _find_type, *COMPLETE, _related_frames)
+RULES: tuple[CleanupRule, ...] = (_nulls, _none_as_integer, _find_type, *TIMES, *COMPLETE, _related_frames)
 
 
 def _fields(header: Record, keys: Keywords) -> Record:
@@ -134,4 +136,4 @@ def _text(value: Any) -> str:
 def _date(header: Record, keyword: str) -> str:
     """As it is written, or in the form that every archive reads. Raises HeaderValueError if it is no date."""
     date, written = date_of(header, keyword), str(header[keyword])
-    return written if _PLAIN_DATE.fullmatch(written) and ":60" not in written else date.isoformat()
+    return written if _PLAIN_DATE.fullmatch(written) and plain(written) == written else date.isoformat()
