@@ -65,8 +65,8 @@ def test_codes_are_short_in_flat_records(keyword: str, value: Any) -> None:
     [
         ("EXPTIME", " 30.5 "), ("EXPTIME", "+3E1"), ("EXPTIME", -1), ("EXPTIME", 9999999.999999), ("EXPTIME", ".5"),
         ("EXPTIME", None), ("EXPTIME", 1e-300), ("EXPTIME", "1e-999999"), ("RLEVEL", "91"), ("RLEVEL", 91.0),
-        ("BLKUID", " 7 "), ("BLKUID", 2**31 - 1), ("REQNUM", "0017.0"), ("OBJECT", 83), ("FILTER", 1.5), ("PROPID", None),
-        ("OBJECT", "x" * 68), ("INSTRUME", "fa 12#"),
+        ("BLKUID", " 7 "), ("BLKUID", 2**31 - 1), ("REQNUM", "0017.0"), ("OBJECT", 83), ("FILTER", 1.5),
+        ("PROPID", None), ("OBJECT", "x" * 68), ("INSTRUME", "fa 12#"),
     ],
 )  # fmt: skip
 def test_other_values_stay_good(form: str, keyword: str, value: Any) -> None:

@@ -1,9 +1,13 @@
 """Dates in all the forms that headers have them, and in no other."""
 
 import io
+import os
 import re
+import subprocess
+import sys
 import warnings
 from datetime import datetime, timedelta
+from pathlib import Path
 
 import pytest
 from astropy.io import fits
@@ -321,3 +325,29 @@ def test_a_date_of_mjd_obs_is_in_the_time_scale_of_the_header() -> None:
     file = StreamFile(io.BytesIO(image({**cards, "TIMESYS": "LOCAL"})), "a-e00.fits")
     with pytest.raises(HeaderValueError, match="TIMESYS"):
         read_frame(file, rules(), checks(date_from_mjd=True), Metrics.off())
+
+
+OFFLINE = """
+import socket, sys
+from datetime import datetime
+
+def refuse(*_):
+    raise SystemExit("a network was asked for")
+
+socket.socket.connect = socket.getaddrinfo = refuse
+from astropy.utils.iers import LeapSeconds
+from lco_ingester.record.dates import to_utc
+LeapSeconds._today = classmethod(lambda cls: __import__("astropy.time").time.Time("2100-01-01", scale="tai"))
+print(to_utc(datetime(2026, 1, 2, 0, 0, 37), "TAI"))
+"""
+
+
+def test_a_conversion_asks_no_network_even_if_the_leap_seconds_are_old(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", OFFLINE],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env={**os.environ, "HOME": str(tmp_path)},
+    )
+    assert (done.stdout.strip(), done.returncode) == ("2026-01-02 00:00:00", 0), done.stderr
