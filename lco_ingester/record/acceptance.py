@@ -7,15 +7,14 @@ from typing import Any
 
 from lco_ingester.exceptions import HeaderValueError
 from lco_ingester.frame import Record
+from lco_ingester.record.lco import ARCHIVE_KEYWORDS
 from lco_ingester.record.rules import Keywords
 from lco_ingester.record.values import is_set
-from lco_ingester.settings import Settings
 
 LARGEST_INTEGER = 2147483647
 LONGEST_NUMBER = 1000  # characters
 # What the archive wants of a value; '' if it accepts it.
 Wanted = Callable[[Any], str]
-_LCO = Keywords.of(Settings.model_construct())  # the archive's own names in a flat record
 _DIGITS = re.compile(r"\s*-?[0-9]+(\.0*)?\s*")
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)(e[+-]?[0-9]{1,3})?", re.IGNORECASE)
 _WHOLE_DIGITS, _DECIMALS = 7, 6  # of an exposure time
@@ -29,7 +28,7 @@ def refuse_unacceptable(header: Record, record: Record, keys: Keywords) -> None:
     is_nested = header is not record
     for name, wanted in (NESTED if is_nested else FLAT).items():
         keyword = getattr(keys, name)
-        value = record.get(name if is_nested else getattr(_LCO, name))
+        value = record.get(name if is_nested else ARCHIVE_KEYWORDS[name])
         _refuse(keyword, wanted(value), value)
     for name in TEXTS:
         keyword = getattr(keys, name)

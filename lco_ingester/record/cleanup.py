@@ -4,7 +4,6 @@ A record's format is a row of *mends*, each of which changes the header that is 
 in words for people; '' if there was nothing to do.
 """
 
-import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -23,8 +22,6 @@ PACKAGE_REDUCTION_LEVEL = 90
 STANDS = "stands in the header"  # why a mend that always has an answer has nothing to do
 
 Cards = Iterable[tuple[str, Any]]
-
-logger = logging.getLogger(__name__)
 
 
 class Doubt(str):
@@ -47,33 +44,6 @@ class FrameName:
 
 
 CleanupRule = Callable[[Record, FrameName, RecordRules], str]
-
-
-def cleaned(cards: Cards, mends: Iterable[CleanupRule], name: FrameName, rules: RecordRules) -> Record:
-    """The header after all mends. Raises HeaderValueError."""
-    header: Record = dict(cards)
-    for mend in mends:
-        why = mend(header, name, rules)
-        if isinstance(why, Doubt):
-            logger.warning("%s%s: %s", name.basename, name.extension, why)
-    return header
-
-
-def empty_nulls(header: Record, nulls: Iterable[str], integers: Iterable[str]) -> str:
-    """A text that means nothing becomes '', and None under a keyword of whole numbers."""
-    nulls, integers = tuple(nulls), tuple(integers)
-    for keyword, value in header.items():
-        if isinstance(value, str) and value.strip() in nulls:
-            header[keyword] = None if keyword in integers else ""
-    return "a text of NULL_HEADER_VALUES means nothing"
-
-
-def none_as_integer(header: Record, integers: Iterable[str]) -> str:
-    """A text with NONE in it becomes None under a keyword of whole numbers."""
-    for keyword in integers:
-        if isinstance(value := header.get(keyword), str) and "NONE" in value.upper():
-            header[keyword] = None
-    return "NONE is no whole number"
 
 
 def reduction_level(header: Record, name: FrameName, rules: RecordRules) -> str:

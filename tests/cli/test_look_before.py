@@ -50,7 +50,9 @@ class Sentinel:
 
 
 @pytest.fixture
-def _all_neighbours_are_one_that_counts(clean_environment: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _all_external_services_are_one_that_counts(
+    clean_environment: None, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[None]:
     sentinel = Sentinel()
     url = f"http://127.0.0.1:{sentinel.port}/"
     variables = {
@@ -70,7 +72,7 @@ def _all_neighbours_are_one_that_counts(clean_environment: None, monkeypatch: py
     assert sentinel.close() == 0, "somebody was asked"
 
 
-pytestmark = pytest.mark.usefixtures("_all_neighbours_are_one_that_counts")
+pytestmark = pytest.mark.usefixtures("_all_external_services_are_one_that_counts")
 
 
 def write(path: Path, content: bytes) -> Path:
@@ -252,7 +254,7 @@ def test_a_bad_file_is_explained_as_far_as_it_goes_and_ends_in_its_one_line(comm
         "undated.fits": (
             image({"DATE-OBS": "yesterday", "OBSNOTE": "N/A"}),
             ('OBSNOTE: "N/A" → ""', "HEADER_VALUE"),
-            "ISO 8601",
+            "a FITS date",
         ),
         "a.b.fits": (image(), ("Area", "EXTENSION_NOT_ACCEPTED"), "ARCHIVE_EXTENSIONS"),
     }

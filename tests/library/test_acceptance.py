@@ -147,7 +147,7 @@ ODD = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("environment", ["neighbours", "ocs_neighbours"])
+@pytest.mark.parametrize("environment", ["external_services", "ocs_external_services"])
 @pytest.mark.parametrize("changes", ODD, ids=str)
 def test_no_frame_is_uploaded_that_the_running_archive_then_refuses(
     environment: str, changes: dict[str, Any], tmp_path: Path, request: pytest.FixtureRequest
