@@ -12,7 +12,7 @@ from lco_ingester.file.types import FileType, OurType
 from lco_ingester.frame import Record, Validated
 from lco_ingester.preview.inspection import RecordingChecks
 from lco_ingester.preview.sketch import sketch
-from lco_ingester.record.cleanup import UNCHANGED
+from lco_ingester.record.cleanup import UNCHANGED, Doubt
 from lco_ingester.record.dates import parse_date
 from lco_ingester.record.footprint import Outline
 from lco_ingester.record.rules import RecordRules
@@ -109,9 +109,9 @@ def of_blacklist(keywords: Sequence[str]) -> Iterator[str]:
 def of_rule(name: str, why: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[str]:
     """What a rule has changed: old and new values, and the reason. Nothing, if it changed nothing."""
     changed = [keyword for keyword in {**before, **after} if _value(before, keyword) != _value(after, keyword)]
-    if not changed and why != UNCHANGED:
+    if not changed and why != UNCHANGED and not isinstance(why, Doubt):
         return
-    yield f"  {name}: {why}"
+    yield f"  {name}: {why}{' (logged as a warning)' if isinstance(why, Doubt) else ''}"
     for keyword in changed:
         yield f"    {keyword}: {_value(before, keyword)} → {_value(after, keyword)}"
 

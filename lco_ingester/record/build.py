@@ -1,5 +1,6 @@
 """Header → archive record; pure: no I/O, no clock (docs/record.md)."""
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from datetime import datetime, time, timedelta
@@ -11,8 +12,9 @@ from lco_ingester.exceptions import HeaderMissingError, HeaderValueError
 from lco_ingester.file.headers.frame_header import FrameHeader, Header, cards, json_value
 from lco_ingester.frame import Record, StorageFacts
 from lco_ingester.record import lco, ocs
+from lco_ingester.record.acceptance import refuse_unacceptable
 from lco_ingester.record.cleanup import Cards, FrameName, observation_date
-from lco_ingester.record.dates import parse_date
+from lco_ingester.record.dates import parse_date, parse_time
 from lco_ingester.record.rules import Keywords, RecordRules
 
 FORMATS = {each.name: each for each in (lco.FORMAT, ocs.FORMAT)}
@@ -26,8 +28,10 @@ def build_record(headers: Iterable[Header], basename: str, extension: str, rules
     Raises HeaderMissingError if no HDU holds all required keywords, HeaderValueError if a value is impossible.
     """
     chosen = choose_header(headers, rules.required_headers)
-    record_format = FORMATS[rules.archive_record_format]
-    return record_format.record(cards_of(chosen, rules.header_blacklist), FrameName(basename, extension), rules)
+    record_format, name = FORMATS[rules.archive_record_format], FrameName(basename, extension)
+    record = record_format.record(cards_of(chosen, rules.header_blacklist), name, rules)
+    refuse_unacceptable(header_of(record), record, rules.keys)
+    return record
 
 
 def choose_header(headers: Iterable[Header], required: Iterable[str]) -> Header:
@@ -98,7 +102,7 @@ def end_of_exposure(header: Mapping[str, Any], keys: Keywords) -> datetime:
 def _stop(written: str, observed: datetime) -> datetime | None:
     """The end from a time of day, in UTC on this day or the next, or from a date with a time."""
     with suppress(ValueError, OverflowError):
-        stopped = datetime.combine(observed.date(), time.fromisoformat(written).replace(tzinfo=None))
+        stopped = datetime.combine(observed, time()) + parse_time(written)
         return stopped if stopped >= observed else stopped + timedelta(days=1)  # the exposure passed midnight
     with suppress(ValueError, OverflowError):
         return parse_date(written)
@@ -121,7 +125,16 @@ def _items(header: Mapping[str, Any], blacklist: tuple[str, ...]) -> Iterator[tu
             raise HeaderValueError(
                 check=str(keyword), expected="a text, a number, a flag or null", found=type(value).__name__
             )
+        if not _is_storable(keyword) or not _is_storable(value):
+            raise HeaderValueError(
+                check=ascii(keyword)[1:-1], expected="text in UTF-8 without a NUL", found=ascii(value)[:200]
+            )
         yield keyword, json_value(value)
+
+
+def _is_storable(value: Any) -> bool:
+    """Whether the archive's database can hold a value: a text without a NUL and without half a character."""
+    return not isinstance(value, str) or not re.search("[\0\ud800-\udfff]", value)
 
 
 def _section(header: Mapping[str, Any], basename: str, keys: Keywords) -> str:

@@ -1,12 +1,16 @@
 """The S3 object of a frame: its key and its headers."""
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from lco_ingester.exceptions import HeaderValueError
 from lco_ingester.file.types import file_type
+from lco_ingester.frame import StorageFacts
 from lco_ingester.record.build import facts_of
 from lco_ingester.record.stored_object import StoredObject, describe_object
 from tests.support.synthetic import CARDS, rules
@@ -82,3 +86,77 @@ def test_the_disposition_names_the_file() -> None:
 )
 def test_the_storage_class_goes_by_the_age(days: int, storage_class: str) -> None:
     assert described(age_days=days).storage_class == storage_class
+
+
+# Values that cannot be a part of the key
+
+
+@pytest.mark.parametrize("keyword", ["SITEID", "INSTRUME", "DAY-OBS"])
+@pytest.mark.parametrize(
+    "value",
+    [
+        "a/b", "/", "../etc", "..", ".", " .. ", "a\\b", "\\", "a\nb", "a\x00", "\x7f", "\x9f", "\u2028", "\ud800", " ",
+        True, [], ["a"], {"a": 1},
+    ],
+)  # fmt: skip
+def test_a_value_that_would_make_another_key_is_refused(keyword: str, value: Any) -> None:
+    with pytest.raises(HeaderValueError) as raised:
+        described(**{keyword: value})
+    assert raised.value.check == keyword
+    assert str(raised.value).isprintable()
+
+
+@pytest.mark.parametrize(
+    "value", ["fa 12", "fa#12", "...", "..a", ".a", "a..b", "='x", "%2F", "é", "NRES+1", "a:b?", "~", "７"]
+)
+def test_any_other_name_is_good(value: str) -> None:
+    assert described(INSTRUME=value).key == f"coj/{value}/20200101/raw/a-e00.fits"
+
+
+@pytest.mark.parametrize(("value", "segment"), [(7, "7"), (0, "0"), (1.5, "1.5")])
+def test_a_number_is_a_name(value: Any, segment: str) -> None:
+    assert described(INSTRUME=value).key == f"coj/{segment}/20200101/raw/a-e00.fits"
+
+
+FORGED = StorageFacts({"SITEID": "coj", "INSTRUME": "fa12"}, "raw", "2020-01-02T00:00:00", "2020-01-02T00:00:00")
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        replace(FORGED, folder=".."),
+        replace(FORGED, folder="raw/../../sor"),
+        replace(FORGED, folder=""),
+        replace(FORGED, key_prefix={"SITEID": "coj", "INSTRUME": ".."}),
+        replace(FORGED, key_prefix={"SITEID": {"..": ".."}}),
+    ],
+)
+def test_a_message_cannot_forge_the_key_of_another_place(facts: StorageFacts) -> None:
+    with pytest.raises(HeaderValueError):
+        describe_object(facts, "a-e00.fits", None, timedelta())
+
+
+@pytest.mark.parametrize("name", ["../a.fits", "..", "a/b.fits", ""])
+def test_a_file_name_is_one_part_of_the_key(name: str) -> None:
+    with pytest.raises(HeaderValueError):
+        describe_object(FORGED, name, None, timedelta())
+
+
+@pytest.mark.parametrize("character", ["a", "é"])
+def test_a_key_is_no_longer_than_s3_takes(character: str) -> None:
+    longest = (1024 - len("coj//20200101/raw/a-e00.fits")) // len(character.encode())
+    assert described(INSTRUME=character * longest).key
+    with pytest.raises(HeaderValueError, match="at most 1024 bytes"):
+        described(INSTRUME=character * (longest + 1))
+
+
+@given(st.dictionaries(st.text(max_size=3), st.text() | st.integers() | st.none(), max_size=3), st.text(), st.text())
+def test_a_key_has_as_many_parts_as_it_is_made_of(prefix: dict[str, Any], folder: str, name: str) -> None:
+    try:
+        key = describe_object(replace(FORGED, key_prefix=prefix, folder=folder), name, None, timedelta()).key
+    except HeaderValueError:
+        return
+    parts = key.split("/")
+    assert len(parts) == len(prefix) + 2
+    assert not {"", ".", ".."} & set(parts)
+    assert key.encode()
