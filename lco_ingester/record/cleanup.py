@@ -149,8 +149,8 @@ def area_of(header: Mapping[str, Any], keys: Keywords, name: FrameName) -> Polyg
 
 
 def with_pointing(header: Mapping[str, Any], keys: Keywords) -> dict[str, Any]:
-    """The header with the pointing, which a site may have under its own keywords, where `footprint` looks for it."""
-    pointing = {"RADIUS": keys.radius, "RA": keys.ra, "DEC": keys.dec}
+    """The header with pointing and type, which a site may have under its own keywords, where `footprint` looks."""
+    pointing = {"RADIUS": keys.radius, "RA": keys.ra, "DEC": keys.dec, "OBSTYPE": keys.configuration_type}
     renamed = {name: header.get(keyword) for name, keyword in pointing.items() if name != keyword}
     return {**header, **renamed}
 
