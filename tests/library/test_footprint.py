@@ -246,8 +246,10 @@ def test_the_warning_names_the_value(caplog: pytest.LogCaptureFixture) -> None:
 
 @pytest.mark.parametrize(
     "scale",
-    [{"CDELT1": 0.0, "CDELT2": 0.0}, {"CDELT1": 0.0, "CDELT2": 1.0, "CROTA2": 3.0}, {"PC1_1": "x"}]
-    + [{"CDELT1": 1.0}, {"CDELT2": 1.0, "PC1_1": 1.0}],
+    [
+        *({"CDELT1": 0.0, "CDELT2": 0.0}, {"CDELT1": 0.0, "CDELT2": 1.0, "CROTA2": 3.0}, {"PC1_1": "x"}),
+        *({"CDELT1": 1.0}, {"CDELT2": 1.0, "PC1_1": 1.0}),
+    ],
 )
 def test_a_scale_that_makes_no_sense_gives_no_area_and_one_warning(
     scale: dict[str, Any], caplog: pytest.LogCaptureFixture

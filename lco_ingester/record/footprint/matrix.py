@@ -61,13 +61,16 @@ def _elements(header: Mapping[str, Any], spellings: Mapping[str, str]) -> dict[s
 
 
 def _cd(header: Mapping[str, Any], cd: Mapping[str, Any]) -> dict[str, float]:
-    """Elements that are left out are 0 (section 8.1.2); a card without a value is not: no one has measured it."""
+    """Elements that are left out are 0 (section 8.1.2); those whose card has no value are not: they are unknown."""
     if unset := [key for key, value in cd.items() if not is_set(value)]:
         raise NoPlaceError(f"it was never calibrated: {', '.join(unset)} has no value")
     kind = header.get("OBSTYPE")
     if len(cd) < len(_ELEMENTS) and kind in _CALIBRATIONS:
         raise NoPlaceError(f"it was never calibrated: OBSTYPE is {kind}, and not all of CDi_j are set")
-    return {key: number(cd, key) if key in cd else 0.0 for key in (f"CD{i}_{j}" for i, j in _ELEMENTS)}
+    matrix = {f"CD{i}_{j}": number(cd, f"CD{i}_{j}") if f"CD{i}_{j}" in cd else 0.0 for i, j in _ELEMENTS}
+    if len(cd) < len(_ELEMENTS) and matrix["CD1_1"] * matrix["CD2_2"] == matrix["CD1_2"] * matrix["CD2_1"]:
+        raise ValueError(f"{', '.join(sorted(matrix.keys() - cd.keys()))} are missing, and the rest is singular")
+    return matrix
 
 
 def _scale(header: Mapping[str, Any], has_pc: bool) -> dict[str, float]:
