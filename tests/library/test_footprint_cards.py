@@ -107,6 +107,7 @@ def test_the_older_spellings_turn_the_image_as_the_usual_one_does(name: str, spe
     delta = {} if name == "CD" else {"CDELT1": scale, "CDELT2": scale}
     found, expected = corners(without_matrix(**cards, **delta)), corners(usual)
     assert found is not None
+    assert expected is not None
     assert np.allclose(found, expected, rtol=0, atol=1e-10)
 
 

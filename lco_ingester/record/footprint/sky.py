@@ -30,6 +30,7 @@ _PROJECTIONS = {
     "COO", "SFL", "PAR", "MOL", "AIT", "BON", "PCO", "TSC", "CSC", "QSC", "HPX", "XPH", "TPV", "NCP", "GLS",
 }  # fmt: skip
 _ZENITHAL = {"AZP", "SZP", "TAN", "STG", "SIN", "ARC", "ZPN", "ZEA", "AIR"}
+_MOVING = frozenset({*PV, "A_0_0", "B_0_0"})  # without these CRPIX is at CRVAL
 _POLE = 90.0  # the native latitude that a zenithal projection has in its middle
 _NEAR = 1.0  # degrees: more than a distortion moves an image
 _IMAGES = ("", "IMAGE", "IUEIMAGE")
@@ -112,7 +113,8 @@ def sky_of(header: Mapping[str, Any]) -> Sky:
     # With TPV astropy takes the first axis for the longitude.
     wcs = wcs_of(cards, (1, 2) if latitude_axis == 2 else (2, 1))
     sky = Sky(wcs, frame_of(header, longitude, upper(header, "RADESYS") or upper(header, "RADECSYS")))
-    sky.refuse_elsewhere()
+    if not _MOVING.isdisjoint(cards):
+        sky.refuse_elsewhere()
     return sky
 
 
