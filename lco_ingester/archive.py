@@ -37,9 +37,7 @@ class Posted:
 
 @dataclass(frozen=True, slots=True)
 class DuplicateVersion:
-    """The archive refused the record, for it has this md5; `key_too` if it has this VersionId as well."""
-
-    key_too: bool
+    """The archive refused the record because it has this md5."""
 
 
 class Archive:
@@ -189,7 +187,7 @@ def _duplicate(answer: requests.Response, frame: str) -> DuplicateVersion:
     """What a 400 means: the place that is refused tells, not the words, which change between releases."""
     fields = _refused_fields(_json_object(answer, frame))
     if fields == {"md5"} or fields == {"md5", "key"}:
-        return DuplicateVersion(key_too="key" in fields)
+        return DuplicateVersion()
     if fields == {"key"}:
         raise ArchiveRefusedError(
             frame=frame,

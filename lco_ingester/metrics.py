@@ -2,6 +2,7 @@
 
 import logging
 import math
+import os
 import re
 import threading
 import time
@@ -9,8 +10,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import ModuleType
 from typing import Any
-
-from lco_ingester.settings import metrics_import_silenced
 
 SEND_TIME_LIMIT = 0.5  # seconds that a synchronous metric may take
 SILENCE = 60.0  # seconds for which a server that took longer is not asked again
@@ -82,7 +81,7 @@ def open_metrics(hostname: str, port: int, process_name: str, *, off: bool, asyn
     """Metrics for this process. To be opened after a fork: the client's thread does not survive one."""
     if off or not hostname:
         return Metrics(None, process_name, asynchronous)
-    with metrics_import_silenced():
+    with _import_without_network():
         from opentsdb_http_client.http_client import OpenTSDBClient
         from opentsdb_python_metrics import metric_wrappers
     _calm(logging.getLogger("opentsdb_metrics"))
@@ -90,6 +89,24 @@ def open_metrics(hostname: str, port: int, process_name: str, *, off: bool, asyn
     wrappers.tsdb_client = OpenTSDBClient(hostname, port, qsize=1000, host_tag=True, mps=100, check_host=False)
     wrappers.test_mode = False
     return Metrics(metric_wrappers, process_name, asynchronous)
+
+
+@contextmanager
+def _import_without_network() -> Iterator[None]:
+    """Inside it `opentsdb_python_metrics` is imported without a call to the metrics server, which has no timeout.
+
+    The package reads this variable when it is imported; nothing else stops the call.
+    """
+    variable = "OPENTSDB_PYTHON_METRICS_TEST_MODE"
+    before = os.environ.get(variable)  # noqa: TID251  # written for the package to read, not a setting of ours
+    os.environ[variable] = "true"  # noqa: TID251
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[variable]  # noqa: TID251
+        else:
+            os.environ[variable] = before  # noqa: TID251
 
 
 def _calm(chatty: logging.Logger) -> None:

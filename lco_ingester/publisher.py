@@ -21,21 +21,10 @@ _RETRY_ONCE = {"max_retries": 1, "interval_start": 0, "interval_step": 0.2}
 def transport_options(broker_url: str) -> dict[str, Any]:
     """kombu's options for a broker.
 
-    RabbitMQ: publisher confirms, which are off by default (RabbitMQ documentation, "Publisher Confirms").
-    `filesystem:///directory`: the directory's three folders, which kombu does not take from the URL.
+    RabbitMQ: publisher confirms, which are off by default (RabbitMQ documentation, "Publisher Confirms"). Others: none.
     """
-    parts = urlsplit(broker_url)
-    if parts.scheme in ("amqp", "amqps", "pyamqp"):
+    if urlsplit(broker_url).scheme in ("amqp", "amqps", "pyamqp"):
         return {"confirm_publish": True}
-    if parts.scheme == "filesystem":
-        folder = f"{parts.path}/messages"
-        return {
-            "data_folder_in": folder,
-            "data_folder_out": folder,
-            "control_folder": f"{parts.path}/control",
-            "processed_folder": f"{parts.path}/processed",
-            "polling_interval": 0.05,
-        }
     return {}
 
 

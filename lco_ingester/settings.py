@@ -1,8 +1,7 @@
 """Settings of the library: one frozen object, read from the environment (or secret files) in this one place."""
 
 import os
-from collections.abc import Callable, Hashable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Hashable
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
@@ -248,21 +247,3 @@ def _secret_files() -> tuple[tuple[str, int, int], ...]:
         return ()
     found = ((file.name, file.stat()) for file in os.scandir(SECRET_FILES))
     return tuple((name, stat.st_size, stat.st_mtime_ns) for name, stat in found)
-
-
-@contextmanager
-def metrics_import_silenced() -> Iterator[None]:
-    """Within it `opentsdb_python_metrics` can be imported without a network call.
-
-    Its import otherwise asks the metrics server for its version with no time-out, and hangs with it.
-    """
-    variable = "OPENTSDB_PYTHON_METRICS_TEST_MODE"
-    before = os.environ.get(variable)
-    os.environ[variable] = "true"
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ[variable]
-        else:
-            os.environ[variable] = before

@@ -22,7 +22,7 @@ from lco_ingester.frame import Record, Validated
 from lco_ingester.metrics import Metrics
 from lco_ingester.preview import text
 from lco_ingester.preview.inspection import RecordingChecks
-from lco_ingester.record.build import RULES, cards_of, header_of, lacking
+from lco_ingester.record.build import FORMATS, cards_of, header_of, lacking
 from lco_ingester.record.cleanup import CleanupRule, FrameName, with_pointing
 from lco_ingester.record.footprint import outline
 from lco_ingester.record.rules import RecordRules
@@ -94,7 +94,7 @@ def _of_rules(header: Header, date: Any, file: DataFile, rules: RecordRules) -> 
         yield from text.of_blacklist([keyword for keyword in full if keyword not in cleaned])
         yield from text.of_rule("numbers", "JSON has neither NaN nor infinity", {**full, **_odd(header, full)}, full)
         yield from text.of_rule("date", "the archive reads it in this form", written, full)
-        for mend in RULES[rules.archive_record_format]:
+        for mend in FORMATS[rules.archive_record_format].rules:
             before = dict(cleaned)
             why = mend(cleaned, name, rules)
             yield from text.of_rule(_name(mend), why, before, cleaned)

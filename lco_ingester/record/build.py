@@ -15,8 +15,7 @@ from lco_ingester.record.cleanup import Cards, FrameName, observation_date
 from lco_ingester.record.dates import parse_date
 from lco_ingester.record.rules import Keywords, RecordRules
 
-FORMATS = {"lco": lco.lco_record, "ocs": ocs.ocs_record}
-RULES = {"lco": lco.RULES, "ocs": ocs.RULES}
+FORMATS = {each.name: each for each in (lco.FORMAT, ocs.FORMAT)}
 # What of a nested record an announcement has beside its header.
 _ANNOUNCED = ("basename", "area", "version_set", "frameid", "filename", "url")
 
@@ -27,8 +26,8 @@ def build_record(headers: Iterable[Header], basename: str, extension: str, rules
     Raises HeaderMissingError if no HDU holds all required keywords, HeaderValueError if a value is impossible.
     """
     chosen = choose_header(headers, rules.required_headers)
-    made = FORMATS[rules.archive_record_format]
-    return made(cards_of(chosen, rules.header_blacklist), FrameName(basename, extension), rules)
+    record_format = FORMATS[rules.archive_record_format]
+    return record_format.record(cards_of(chosen, rules.header_blacklist), FrameName(basename, extension), rules)
 
 
 def choose_header(headers: Iterable[Header], required: Iterable[str]) -> Header:

@@ -40,31 +40,6 @@ class FrameName:
 CleanupRule = Callable[[Record, FrameName, RecordRules], str]
 
 
-def cleaned(cards: Cards, mends: Iterable[CleanupRule], name: FrameName, rules: RecordRules) -> Record:
-    """The header after all mends. Raises HeaderValueError."""
-    header: Record = dict(cards)
-    for mend in mends:
-        mend(header, name, rules)
-    return header
-
-
-def empty_nulls(header: Record, nulls: Iterable[str], integers: Iterable[str]) -> str:
-    """A text that means nothing becomes '', and None under a keyword of whole numbers."""
-    nulls, integers = tuple(nulls), tuple(integers)
-    for keyword, value in header.items():
-        if isinstance(value, str) and value.strip() in nulls:
-            header[keyword] = None if keyword in integers else ""
-    return "a text of NULL_HEADER_VALUES means nothing"
-
-
-def none_as_integer(header: Record, integers: Iterable[str]) -> str:
-    """A text with NONE in it becomes None under a keyword of whole numbers."""
-    for keyword in integers:
-        if isinstance(value := header.get(keyword), str) and "NONE" in value.upper():
-            header[keyword] = None
-    return "NONE is no whole number"
-
-
 def reduction_level(header: Record, name: FrameName, rules: RecordRules) -> str:
     """A missing one, or 0, is told by the file's name."""
     keyword = rules.keys.reduction_level

@@ -5,20 +5,8 @@ from typing import Any
 
 from lco_ingester.exceptions import HeaderValueError
 from lco_ingester.frame import Record
-from lco_ingester.record.cleanup import (
-    COMPLETE,
-    Cards,
-    CleanupRule,
-    FrameName,
-    area_of,
-    cleaned,
-    date_of,
-    empty_nulls,
-    none_as_integer,
-    number_or_null,
-    related_frame,
-    rounded_exposure,
-)
+from lco_ingester.record.cleanup import COMPLETE, FrameName, date_of, number_or_null, rounded_exposure
+from lco_ingester.record.formats import RecordFormat, none_as_integer, nulls, related_frames
 from lco_ingester.record.rules import Keywords, RecordRules
 
 RELATED_FRAMES = (
@@ -42,26 +30,9 @@ TYPE_OF_LETTER = {
     "w": "LAMPFLAT",
     "x": "EXPERIMENTAL",
 }
+INTEGERS = ("request_id", "requestgroup_id", "observation_id", "configuration_id")
 _ENCLOSURE = "ENCID"  # by this keyword, and the telescope, the names of LCO's NRES are told from others
 _PLAIN_DATE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?(Z|[+-]\d\d:\d\d)?")
-
-
-def ocs_record(cards: Cards, name: FrameName, rules: RecordRules) -> Record:
-    """The cleaned header as `headers`, the archive's own fields beside it, `basename` and `area`.
-
-    Raises HeaderValueError.
-    """
-    header = cleaned(cards, RULES, name, rules)
-    related = rules.related_frame_keys or RELATED_FRAMES
-    return {
-        "basename": name.basename,
-        "area": area_of(header, rules.keys, name),
-        "headers": header,
-        "related_frame_filenames": [header[keyword] for keyword in related if header.get(keyword)],
-        **_fields(header, rules.keys),
-        "frame_basename": None,
-        "size": "",
-    }
 
 
 def type_of_name(basename: str, is_nres: bool) -> str | None:
@@ -76,18 +47,6 @@ def type_of_name(basename: str, is_nres: bool) -> str | None:
     if letter == "a":
         return "DOUBLE" if is_nres else "ARC"
     return TYPE_OF_LETTER.get(letter)
-
-
-def _integers(keys: Keywords) -> tuple[str, ...]:
-    return keys.request_id, keys.requestgroup_id, keys.observation_id, keys.configuration_id
-
-
-def _nulls(header: Record, _: FrameName, rules: RecordRules) -> str:
-    return empty_nulls(header, rules.null_header_values, _integers(rules.keys))
-
-
-def _none_as_integer(header: Record, _: FrameName, rules: RecordRules) -> str:
-    return none_as_integer(header, _integers(rules.keys))
 
 
 def _find_type(header: Record, name: FrameName, rules: RecordRules) -> str:
@@ -105,14 +64,16 @@ def _find_type(header: Record, name: FrameName, rules: RecordRules) -> str:
     return "told by the file's name, for the header does not"
 
 
-def _related_frames(header: Record, _: FrameName, rules: RecordRules) -> str:
-    for keyword in rules.related_frame_keys or RELATED_FRAMES:
-        if header.get(keyword) is not None:
-            header[keyword] = related_frame(header[keyword])
-    return "related frames lose their extension"
-
-
-RULES: tuple[CleanupRule, ...] = (_nulls, _none_as_integer, _find_type, *COMPLETE, _related_frames)
+def _nested(header: Record, rules: RecordRules) -> Record:
+    """The cleaned header as `headers`, and the archive's own fields beside it. Raises HeaderValueError."""
+    related = rules.related_frame_keys or RELATED_FRAMES
+    return {
+        "headers": header,
+        "related_frame_filenames": [header[keyword] for keyword in related if header.get(keyword)],
+        **_fields(header, rules.keys),
+        "frame_basename": None,
+        "size": "",
+    }
 
 
 def _fields(header: Record, keys: Keywords) -> Record:
@@ -135,3 +96,13 @@ def _date(header: Record, keyword: str) -> str:
     """As it is written, or in the form that every archive reads. Raises HeaderValueError if it is no date."""
     date, written = date_of(header, keyword), str(header[keyword])
     return written if _PLAIN_DATE.fullmatch(written) and ":60" not in written else date.isoformat()
+
+
+FORMAT = RecordFormat(
+    name="ocs",
+    rules=(
+        nulls(*INTEGERS), none_as_integer(*INTEGERS), _find_type, *COMPLETE,
+        related_frames(RELATED_FRAMES, keep_empty=True),
+    ),
+    finish=_nested,
+)  # fmt: skip

@@ -12,7 +12,7 @@ from tests.support.scripted import Answer, closed_port, scripted
 from tests.support.servers import ArchiveServer
 from tests.support.synthetic import ABSENT, CARDS, image, new_basename, write_frame
 
-pytestmark = pytest.mark.usefixtures("neighbours")
+pytestmark = pytest.mark.usefixtures("external_services")
 
 
 @pytest.fixture
@@ -90,7 +90,7 @@ def test_a_file_that_is_no_file_is_one_line(command: Command, tmp_path: Path) ->
     assert_failed(command(tmp_path / "pipe.fits"), "pipe.fits", "regular file")
 
 
-def test_neighbours_that_are_down_are_one_line_each(command: Command, path: Path) -> None:
+def test_external_services_that_are_down_are_one_line_each(command: Command, path: Path) -> None:
     down = f"http://127.0.0.1:{closed_port()}/"
     assert_failed(command("--api-root", down, path), "Archive API", down, "Connection refused")
     assert_failed(command(path, AWS_ENDPOINT_URL_S3=down), "S3", "EndpointConnectionError")
@@ -140,7 +140,7 @@ def test_help_mentions_every_option_and_every_exit_code(command: Command) -> Non
 
 
 @pytest.fixture
-def companion(tmp_path: Path, ocs_neighbours: dict[str, str]) -> tuple[Path, Path]:
+def companion(tmp_path: Path, ocs_external_services: dict[str, str]) -> tuple[Path, Path]:
     """A .pdf and its metadata."""
     pdf, metadata = tmp_path / f"{new_basename()}-summary.pdf", tmp_path / "metadata.json"
     pdf.write_bytes(b"%PDF-1.7 " + pdf.name.encode())

@@ -50,7 +50,9 @@ class Sentinel:
 
 
 @pytest.fixture
-def _all_neighbours_are_one_that_counts(clean_environment: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _all_external_services_are_one_that_counts(
+    clean_environment: None, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[None]:
     sentinel = Sentinel()
     url = f"http://127.0.0.1:{sentinel.port}/"
     variables = {
@@ -70,7 +72,7 @@ def _all_neighbours_are_one_that_counts(clean_environment: None, monkeypatch: py
     assert sentinel.close() == 0, "somebody was asked"
 
 
-pytestmark = pytest.mark.usefixtures("_all_neighbours_are_one_that_counts")
+pytestmark = pytest.mark.usefixtures("_all_external_services_are_one_that_counts")
 
 
 def write(path: Path, content: bytes) -> Path:

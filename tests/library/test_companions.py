@@ -29,7 +29,7 @@ PICTURE = b"\xff\xd8\xff\xe0 a picture of "
 
 
 @pytest.fixture(autouse=True)
-def _neighbours(ocs_neighbours: dict[str, str]) -> None:
+def _neighbours(ocs_external_services: dict[str, str]) -> None:
     """Every function finds an archive of nested records."""
 
 

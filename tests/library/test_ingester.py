@@ -40,7 +40,7 @@ VERSION = {"key": "a-version-id", "md5": "d41d8cd98f00b204e9800998ecf8427e", "ex
 
 
 @pytest.fixture(autouse=True)
-def _neighbours(neighbours: dict[str, str]) -> None:
+def _neighbours(external_services: dict[str, str]) -> None:
     """Every function finds the running archive and store by the environment."""
 
 
@@ -360,7 +360,7 @@ def test_a_post_whose_answer_was_lost_can_be_tried_again(path: Path, archive: Ar
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
-def test_flaky_neighbours_are_outlasted_by_trying_again(
+def test_flaky_services_are_outlasted_by_trying_again(
     path: Path, archive: ArchiveServer, s3: S3Server, seed: int
 ) -> None:
     for server in (archive, s3):

@@ -11,12 +11,12 @@ from astropy.io.fits.column import KEYWORD_NAMES
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
-from benchmarks.frames import full_header
 from lco_ingester.exceptions import IngesterError
 from lco_ingester.file.headers.frame_header import cards
 from lco_ingester.file.headers.parse import as_astropy_reads
 from lco_ingester.file.headers.plain_cards import split_header
 from lco_ingester.file.headers.raw_header import BLOCK, RawHeader
+from tests.support.full_header import full_header
 from tests.support.synthetic import compressed, fits_bytes, header, headers_of, in_blocks
 
 SHIPPED = sorted(Path(fits.__file__).parent.glob("tests/data/*.fits"))

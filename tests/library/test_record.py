@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 from ingester_demo.archive_rules import field_errors
 from lco_ingester.exceptions import DoNotRetryError, HeaderMissingError, HeaderUnreadableError, HeaderValueError
 from lco_ingester.record.build import build_record, end_of_exposure
+from lco_ingester.record.lco import ARCHIVE_KEYWORDS, NUMBERS, OPTIONAL_TEXTS
+from lco_ingester.settings import Settings
 from tests.support.synthetic import (
     ABSENT,
     BASENAME,
@@ -450,3 +452,9 @@ def test_reading_does_not_change_the_header() -> None:
     before = dict(cards)
     build_record([cards], "a-e91_cat", ".fits", rules())
     assert dict(cards) == before
+
+
+def test_the_default_keywords_are_those_by_which_the_archive_reads_a_flat_record() -> None:
+    defaults = {name: Settings.model_fields[f"{name}_key"].default for name in ARCHIVE_KEYWORDS}
+    assert defaults == ARCHIVE_KEYWORDS
+    assert {*OPTIONAL_TEXTS, *NUMBERS} <= {*ARCHIVE_KEYWORDS.values()}

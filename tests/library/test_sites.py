@@ -258,7 +258,7 @@ def test_other_null_values_can_be_asked_for() -> None:
 
 
 def test_a_frame_of_the_sites_own_type_is_archived_by_the_command(
-    site: Path, tmp_path: Path, ocs_neighbours: dict[str, str], ocs_archive: ArchiveServer, s3: S3Server
+    site: Path, tmp_path: Path, ocs_external_services: dict[str, str], ocs_archive: ArchiveServer, s3: S3Server
 ) -> None:
     path = tmp_path / f"{new_basename()}.snf"
     path.write_bytes(frame())

@@ -244,9 +244,8 @@ def test_a_name_that_cannot_be_shown_is_escaped(tmp_path: Path) -> None:
 
 
 def test_a_warning_names_the_file(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    path = write_frame(
-        tmp_path, {"CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN", "CD1_1": "x", "CD2_2": 1.0}, name="a.fits"
-    )
+    wcs = {"CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN", "CD1_1": "x", "CD1_2": 0.0, "CD2_1": 0.0, "CD2_2": 1.0}
+    path = write_frame(tmp_path, wcs, name="a.fits")
     path.write_bytes(path.read_bytes() + b"more")
     read(path)
     assert [message.partition(": expected")[0] for message in caplog.messages] == [
