@@ -46,6 +46,8 @@ class Sky:
     """With the longitude as its first axis."""
     frame: BaseCoordinateFrame | None
     """Of the WCS's own longitude and latitude; None if these are RA and Dec of the ICRS."""
+    can_move: bool
+    """Whether the header has cards that can put CRPIX elsewhere than CRVAL."""
 
     def positions(self, pixels: Points) -> Points:
         """RA and Dec in degrees of these pixels (x, y), counted from 1, distortions included.
@@ -69,6 +71,8 @@ class Sky:
         put it elsewhere (FITS standard 4.0, section 8.3). No one does so to a zenithal projection, whose middle it is;
         but the distortions that SCAMP writes look like it if a reader takes them for parameters of TAN.
         """
+        if not self.can_move:
+            return
         core = self.wcs.wcs
         moved = [index for axis, index, _ in core.get_pv() if axis == 1 and index in (1, 2)]
         if moved and core.ctype[0][5:8] not in _ZENITHAL:
@@ -112,10 +116,8 @@ def sky_of(header: Mapping[str, Any]) -> Sky:
         raise ValueError(f"its reference pixel has the latitude {latitude}")
     # With TPV astropy takes the first axis for the longitude.
     wcs = wcs_of(cards, (1, 2) if latitude_axis == 2 else (2, 1))
-    sky = Sky(wcs, frame_of(header, longitude, upper(header, "RADESYS") or upper(header, "RADECSYS")))
-    if not _MOVING.isdisjoint(cards):
-        sky.refuse_elsewhere()
-    return sky
+    frame = frame_of(header, longitude, upper(header, "RADESYS") or upper(header, "RADECSYS"))
+    return Sky(wcs, frame, can_move=not _MOVING.isdisjoint(cards))
 
 
 def _refuse_what_is_not_an_image(header: Mapping[str, Any]) -> None:
