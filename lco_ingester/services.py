@@ -38,7 +38,7 @@ def open_services(settings: Settings) -> Services:
 
 
 def close_services() -> None:
-    """Close what this process has opened."""
+    """Close the services that this process has opened."""
     for key in [key for key in _opened if key[0] == os.getpid()]:
         services = _opened.pop(key)
         services.metrics.close()

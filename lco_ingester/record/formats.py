@@ -1,4 +1,4 @@
-"""What a format of records is, and the cleanup rules that each format has with lists of its own."""
+"""A format of records, and the cleanup rules that every format has with its own lists of keywords."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -39,7 +39,7 @@ def nulls(*integers: str) -> CleanupRule:
         for keyword, value in header.items():
             if isinstance(value, str) and value.strip() in rules.null_header_values:
                 header[keyword] = None if keyword in keywords else ""
-        return "a text of NULL_HEADER_VALUES means nothing"
+        return "a text of NULL_HEADER_VALUES stands for no value"
 
     return nulls
 

@@ -25,7 +25,7 @@ INTEGERS = ("observation_id", "request_id")
 
 
 def _readable_public_date(header: Record, _: FrameName, rules: RecordRules) -> str:
-    """Raises HeaderValueError if it is no date: the archive would refuse it after the upload."""
+    """Raises HeaderValueError if it is not a date: the archive would refuse it after the upload."""
     date_of(header, rules.keys.public_date)
     make_dates_usable(header, rules.keys.public_date, from_mjd=False)
     return "the archive reads it in this form"
@@ -41,7 +41,7 @@ def _optional_texts(header: Record, _: FrameName, __: RecordRules) -> str:
     for keyword in OPTIONAL_TEXTS:
         if keyword in header and not is_set(header[keyword]):
             del header[keyword]
-    return "the archive refuses an empty one, but not its absence"
+    return "the archive refuses an empty text, but not a missing keyword"
 
 
 def _empty_numbers(header: Record, _: FrameName, __: RecordRules) -> str:

@@ -1,4 +1,4 @@
-"""The nested record, `ocs`: the cleaned header, and beside it what the archive reads (docs/record.md, "Nested")."""
+"""The nested record, `ocs`: the cleaned header, and fields for the archive (docs/record.md, "Nested")."""
 
 import re
 from typing import Any
@@ -31,12 +31,12 @@ TYPE_OF_LETTER = {
     "x": "EXPERIMENTAL",
 }
 INTEGERS = ("request_id", "requestgroup_id", "observation_id", "configuration_id")
-_ENCLOSURE = "ENCID"  # by this keyword, and the telescope, the names of LCO's NRES are told from others
+_ENCLOSURE = "ENCID"  # this keyword and the telescope identify LCO's NRES
 _PLAIN_DATE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?(Z|[+-]\d\d:\d\d)?")
 
 
 def type_of_name(basename: str, is_nres: bool) -> str | None:
-    """The type of configuration that LCO's name of a frame tells; None if it tells none."""
+    """The configuration type from LCO's name of a frame; None if the name does not say it."""
     parts = basename.split("-")
     for (word, position), kind in TYPE_OF_NAME.items():
         if parts[position : position + 1] == [word]:
@@ -50,7 +50,7 @@ def type_of_name(basename: str, is_nres: bool) -> str | None:
 
 
 def _find_type(header: Record, name: FrameName, rules: RecordRules) -> str:
-    """Before the public date is decided, for that depends on it. The keyword must be there, but need have no value."""
+    """Runs before the public date, which depends on the type. The keyword must exist, but may be without a value."""
     keys, keyword = rules.keys, rules.keys.configuration_type
     if name.is_catalogue or keyword not in header or str(header[keyword] or "").strip() not in ("", "UNKNOWN"):
         return ""
@@ -58,10 +58,10 @@ def _find_type(header: Record, name: FrameName, rules: RecordRules) -> str:
     found = type_of_name(name.basename, is_nres)
     if found is None:
         raise HeaderValueError(
-            check=keyword, expected="a value, or a file name that tells it", found=repr(name.basename)
+            check=keyword, expected="a value, or a file name that gives it", found=repr(name.basename)
         )
     header[keyword] = found
-    return "told by the file's name, for the header does not"
+    return "from the file's name, because the header has none"
 
 
 def _nested(header: Record, rules: RecordRules) -> Record:
@@ -93,7 +93,7 @@ def _text(value: Any) -> str:
 
 
 def _date(header: Record, keyword: str) -> str:
-    """As it is written, or in the form that every archive reads. Raises HeaderValueError if it is no date."""
+    """The date as written, or in a form that every archive reads. Raises HeaderValueError if it is not a date."""
     date, written = date_of(header, keyword), str(header[keyword])
     return written if _PLAIN_DATE.fullmatch(written) and ":60" not in written else date.isoformat()
 

@@ -23,7 +23,9 @@ from tests.support.servers import running_archive, running_s3
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = {
-    path: path.read_text() for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("benchmarks/*.md")]
+    path: path.read_text()
+    for pattern in ("*.md", "docs/**/*.md", "benchmarks/*.md", "tests/*.md")
+    for path in ROOT.glob(pattern)
 }
 README = PAGES[ROOT / "README.md"]
 CODE = {
@@ -96,7 +98,7 @@ INGESTER = options(ingester)
 PARSERS = {
     "ingester_demo serve": options_of(serve.parser()),
     "ingester_demo": options_of(local.parser()),
-    "benchmarks": options_in_help("benchmarks"),
+    **{module: options_in_help(module) for module in ("benchmarks", "tests.faults", "tests.simulation")},
 }
 OPTIONS = {"lco_ingest_frame": options_of(lco_ingest_frame()), **INGESTER}
 

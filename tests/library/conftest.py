@@ -1,4 +1,4 @@
-"""The library's tests never see the environment of whoever runs them."""
+"""The library's tests never see the environment of the user who runs them."""
 
 import pytest
 

@@ -53,7 +53,7 @@ def api(archive: ArchiveServer) -> Archive:
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Scripted]:
-    """A server to be told what to answer."""
+    """A server with answers that a test gives it."""
     with scripted(Answer()) as running:
         yield running
 
@@ -193,7 +193,7 @@ def test_a_record_that_json_cannot_hold_is_refused_before_it_is_sent(server: Scr
     assert server.asked == []
 
 
-def test_201_without_an_id_is_no_archive(server: Scripted) -> None:
+def test_201_without_an_id_is_not_from_an_archive(server: Scripted) -> None:
     server.tell(Answer(201, {"name": "something else"}))
     with pytest.raises(ArchiveDeploymentError, match="201 with id"):
         client(server.url).post_frame(record())
@@ -327,7 +327,7 @@ def test_a_token_that_cannot_be_sent_is_a_trouble_of_the_deployment_and_is_not_s
 @pytest.mark.parametrize(
     "url", ["http://[::1/", "http://a..b/", "http://localhost:99999/", "ftp://archive/", "http:///"]
 )
-def test_an_address_that_is_none_is_a_trouble_of_the_deployment(url: str) -> None:
+def test_an_invalid_address_is_a_deployment_error(url: str) -> None:
     with pytest.raises(ArchiveDeploymentError, match="API_ROOT"):
         client(url).has_version("a")
 

@@ -180,7 +180,7 @@ def test_an_image_in_an_extension_and_a_tile_compressed_one_have_an_area(extensi
 )
 def test_what_is_not_an_image_has_no_area(cards: Cards, why: str, odd: bool) -> None:
     found = outline({**image_cards(180.0, 45.0), **cards})
-    assert (found.polygon, found.odd) == (None, odd)
+    assert (found.polygon, found.is_invalid) == (None, odd)
     assert why in found.why
 
 
@@ -302,5 +302,5 @@ def test_what_a_header_lacks_and_the_standard_has_no_default_for_is_not_guessed(
     cards: Cards, why: str, odd: bool
 ) -> None:
     found = outline({**image_cards(180.0, 45.0), **cards})
-    assert (found.polygon, found.odd) == (None, odd)
+    assert (found.polygon, found.is_invalid) == (None, odd)
     assert why in found.why

@@ -1,4 +1,4 @@
-"""The nested format on its whole road: library, archive, announcement; and the wrong format at either archive."""
+"""The nested format from the library to the archive and the announcement; and the wrong format at either archive."""
 
 import json
 from pathlib import Path

@@ -65,7 +65,7 @@ def test_a_record_goes_as_persistent_json_under_its_message_id(publisher: Publis
     assert message.delivery_info["exchange"] == exchange.name
 
 
-def test_an_exchange_without_a_queue_is_no_error(publisher: Publisher) -> None:
+def test_an_exchange_without_a_queue_is_not_an_error(publisher: Publisher) -> None:
     publisher.publish(RECORD, "an-md5")
 
 

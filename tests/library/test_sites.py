@@ -218,7 +218,7 @@ def test_a_flat_record_has_the_archives_keywords_beside_the_sites_own(own_rules:
     assert "FILTER" not in record, "the site's filter is GLASS, which says nothing"
 
 
-def test_a_catalogue_and_a_mask_are_told_by_the_sites_own_keywords(own_rules: Callable[[str], RecordRules]) -> None:
+def test_a_catalogue_and_a_mask_are_recognised_by_the_sites_keywords(own_rules: Callable[[str], RecordRules]) -> None:
     own = own_rules("ocs")
     catalogue = build(own, "frame-2_cat")
     assert (catalogue["headers"]["CATFRAME"], catalogue["headers"]["KIND"]) == ("frame-2", "CATALOG")

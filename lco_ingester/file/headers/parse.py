@@ -1,4 +1,4 @@
-"""What astropy makes of the headers of a file, without the file; and without astropy, where nothing is to be judged."""
+"""Raw headers → headers as astropy reads them; astropy itself is asked only where it is needed (docs/headers.md)."""
 
 import struct
 import warnings
@@ -11,9 +11,9 @@ from lco_ingester.file.datafile import SizedReader
 from lco_ingester.file.headers.frame_header import FrameHeader
 from lco_ingester.file.headers.plain_cards import split_header
 from lco_ingester.file.headers.raw_header import BLOCK, RawHeader
-from lco_ingester.file.headers.structural_cards import shown
+from lco_ingester.file.headers.structural_cards import as_astropy_shows
 
-# All that astropy was seen to raise over damaged headers.
+# What astropy raises for damaged headers.
 _ASTROPY_ERRORS = (
     OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, AssertionError, RecursionError,
     struct.error, fits.VerifyError,
@@ -21,27 +21,30 @@ _ASTROPY_ERRORS = (
 
 
 def as_astropy_reads(headers: list[RawHeader]) -> list[FrameHeader]:
-    """The headers, a tile-compressed image's as that of the image it holds.
+    """The headers; for a tile-compressed image, the header of the image inside.
 
-    Astropy is asked only if there is something to judge. Raises FitsStructureError if it cannot make sense of them.
+    Raises FitsStructureError if astropy is asked and cannot read them.
     """
-    split = [split_header(header.as_others_read_it.decode("ascii")) for header in headers]
-    of_each = (None if each.odd else shown(each.shape, number, len(split)) for number, each in enumerate(split))
-    shapes = [shape for shape in of_each if shape is not None]
-    if len(shapes) == len(split):
-        return [FrameHeader({**each.plain, **shape}) for each, shape in zip(split, shapes, strict=True)]
+    split = [split_header(header.cleaned.decode("ascii")) for header in headers]
+    of_each = (
+        None if each.needs_astropy else as_astropy_shows(each.structural, number, len(split))
+        for number, each in enumerate(split)
+    )
+    structural = [cards for cards in of_each if cards is not None]
+    if len(structural) == len(split):
+        return [FrameHeader({**each.plain, **cards}) for each, cards in zip(split, structural, strict=True)]
     hdus = [(each.others, header.data_size()) for each, header in zip(split, headers, strict=True)]
-    return [FrameHeader(each.plain, judged) for each, judged in zip(split, _by_astropy(hdus), strict=True)]
+    return [FrameHeader(each.plain, others) for each, others in zip(split, _by_astropy(hdus), strict=True)]
 
 
 def _by_astropy(hdus: list[tuple[str, int]]) -> list[fits.Header]:
-    """What astropy makes of the cards and the size in bytes of each HDU."""
+    """The headers that astropy reads, from the cards and the data size in bytes of each HDU."""
     with warnings.catch_warnings():
-        # What astropy warns of is judged here, in our own words.
+        # We report problems ourselves.
         warnings.simplefilter("ignore", AstropyWarning)
         try:
-            # memmap and mode said, for else astropy looks for them in the file object.
-            found = [hdu.header for hdu in fits.open(_HeadersAlone(hdus), mode="readonly", memmap=False)]
+            # With memmap and mode given, astropy does not look for them in the file object.
+            found = [hdu.header for hdu in fits.open(_HeadersOnly(hdus), mode="readonly", memmap=False)]
         except _ASTROPY_ERRORS as error:
             raise FitsStructureError(expected="headers that astropy can read", found=str(error)) from error
     if len(found) != len(hdus):
@@ -49,10 +52,10 @@ def _by_astropy(hdus: list[tuple[str, int]]) -> list[fits.Header]:
     return found
 
 
-class _HeadersAlone(SizedReader):
-    """A FITS file of which only the headers can be read: all that astropy needs, wherever the bytes may come from.
+class _HeadersOnly(SizedReader):
+    """A FITS file in memory with headers only, which is all that astropy reads.
 
-    It is made of each HDU's header and the size of the data behind it, in bytes.
+    `hdus` are the header of each HDU and the size of its data in bytes.
     """
 
     def __init__(self, hdus: list[tuple[str, int]]) -> None:
@@ -65,7 +68,7 @@ class _HeadersAlone(SizedReader):
         super().__init__(end + BLOCK)
 
     def read(self, size: int = -1) -> bytes:
-        """The block at this place, or none of it: astropy reads header by header, block by block."""
+        """The block at this position, or nothing: astropy reads each header block by block."""
         block, within = divmod(self._position, BLOCK)
         found = self._blocks.get(block * BLOCK, b"")[within:]
         piece = found if size is None or size < 0 else found[:size]

@@ -1,6 +1,6 @@
-"""The cards that make an HDU, as astropy shows them, where there is nothing for it to judge.
+"""Structural cards, which describe the HDU itself, as astropy shows them; or astropy must be asked.
 
-They are shown as they are, but those of a table with a tile-compressed image as those of the image inside (FITS
+Astropy shows them as they are. For a table with a tile-compressed image it shows those of the image inside (FITS
 standard 4.0, section 10.1).
 """
 
@@ -10,7 +10,7 @@ from functools import lru_cache
 PlainValue = str | int | float | bool | None
 Values = dict[str, PlainValue]
 
-_SHAPE = re.compile(
+_STRUCTURAL = re.compile(
     r"SIMPLE|XTENSION|BITPIX|NAXIS\d*|PCOUNT|GCOUNT|GROUPS|EXTEND|BLOCKED|INHERIT|EXT(NAME|VER|LEVEL)|NEXTEND"
     r"|BSCALE|BZERO|BLANK|CHECKSUM|DATASUM|Z.*|TFIELDS|THEAP"
     r"|T(TYPE|FORM|UNIT|NULL|SCAL|ZERO|DISP|BCOL|DIM|CTYP|CUNI|CRPX|CRVL|CDLT|RPOS)\d+"
@@ -34,31 +34,31 @@ _NOT_SHOWN = {"EXTNAME": "COMPRESSED_IMAGE", "BSCALE": 0, "BZERO": 0}
 
 
 @lru_cache(maxsize=4096)
-def is_shape(keyword: str) -> bool:
-    """Whether astropy reads a keyword, or writes it anew, when it makes an HDU.
+def is_structural(keyword: str) -> bool:
+    """Whether astropy reads or writes the keyword when it makes an HDU.
 
     Structure (FITS standard 4.0, section 4.4.1), tables (sections 7.2 and 7.3), compressed images (section 10).
     """
-    return _SHAPE.fullmatch(keyword) is not None
+    return _STRUCTURAL.fullmatch(keyword) is not None
 
 
-def shown(shape: Values, number: int, count: int) -> Values | None:
-    """What astropy shows of these cards of HDU `number` of `count`; None if it must be asked.
+def as_astropy_shows(cards: Values, number: int, count: int) -> Values | None:
+    """These cards of HDU `number` of `count` as astropy shows them; None if it must be asked.
 
-    The header is one whose sizes have been judged (`structure`).
+    `raw_header` has checked the sizes before.
     """
-    kind = shape.get("XTENSION", "IMAGE")
-    if ("SIMPLE" in shape) != (number == 0) or "GROUPS" in shape or kind not in ("IMAGE", "BINTABLE"):
+    kind = cards.get("XTENSION", "IMAGE")
+    if ("SIMPLE" in cards) != (number == 0) or "GROUPS" in cards or kind not in ("IMAGE", "BINTABLE"):
         return None
     if number == 0:
-        return {**shape, "EXTEND": True} if count > 1 else shape
-    if kind == "IMAGE" or "ZIMAGE" not in shape:
-        return shape
-    return _image_inside(shape) if shape["ZIMAGE"] is True and _is_usual(shape) else None
+        return {**cards, "EXTEND": True} if count > 1 else cards
+    if kind == "IMAGE" or "ZIMAGE" not in cards:
+        return cards
+    return _image_inside(cards) if cards["ZIMAGE"] is True and _is_usual(cards) else None
 
 
 def _is_usual(table: Values) -> bool:
-    """Whether it is a compressed image as writers make it; whatever else it may be is for astropy to judge."""
+    """Whether it is a compressed image as the usual writers make it; all others are left to astropy."""
     fields, axes = table.get("TFIELDS"), table.get("ZNAXIS")
     if not (isinstance(fields, int) and isinstance(axes, int)):
         return False

@@ -1,4 +1,4 @@
-"""From pixels to degrees: one matrix out of three dialects (FITS standard 4.0, sections 8.1.2 and 8.2)."""
+"""The matrix from pixels to degrees, from three conventions (FITS standard 4.0, sections 8.1.2 and 8.2)."""
 
 import math
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ from lco_ingester.record.values import is_set
 
 _ELEMENTS = ((1, 1), (1, 2), (2, 1), (2, 2))
 _PC_DEFAULTS = {"PC1_1": 1.0, "PC1_2": 0.0, "PC2_1": 0.0, "PC2_2": 1.0}
-# Pipelines make them of many frames and keep CD1_1 and CD2_2 of one of these.
+# A pipeline makes a master frame from many frames, and keeps CD1_1 and CD2_2 of one of them.
 _CALIBRATIONS = ("BIAS", "DARK", "SKYFLAT", "LAMPFLAT")
 
 
@@ -29,9 +29,9 @@ _PC = _spellings("PC")
 def cd_matrix(header: Mapping[str, Any], latitude_axis: int) -> dict[str, float]:
     """The four CDi_j of a header that has them, or has PCi_j, CDELTi or CROTAi.
 
-    Astropy knows the dialects too, but applies the distortions of TPV to what CDELT has not yet turned into degrees.
-    Raises NoPlaceError if the camera was never calibrated, ValueError if a card holds no number or
-    another contradicts it.
+    Astropy knows these conventions too, but applies the distortions of TPV before CDELT has scaled to degrees.
+    Raises NoPlaceError if the camera was never calibrated, ValueError if a card holds no number,
+    or two cards contradict each other.
     """
     cd = _elements(header, _CD)
     if any(is_set(value) for value in cd.values()):
@@ -89,7 +89,7 @@ def _scale(header: Mapping[str, Any], has_pc: bool) -> dict[str, float]:
 
 
 def _rotation(header: Mapping[str, Any], latitude_axis: int, delta: Mapping[str, float]) -> dict[str, float]:
-    """The PCi_j of the older CROTA, which belongs to the latitude's axis and turns after the scaling."""
+    """The PCi_j of the older CROTA, which belongs to the latitude's axis and rotates after the scaling."""
     keyword = f"CROTA{latitude_axis}"
     turn = math.radians(number(header, keyword)) if is_set(header.get(keyword)) else 0.0
     if turn and not (delta["1"] and delta["2"]):

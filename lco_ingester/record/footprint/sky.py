@@ -23,8 +23,8 @@ _POLES = ("LONPOLE", "LATPOLE")
 _PROJP = frozenset(f"PROJP{index}" for index in range(10))  # an older form of the latitude's PVi_m
 _PLAIN = frozenset({"CRPIX1", "CRPIX2", *_POLES, *PV, *_PROJP})
 _DISTORTED = _PLAIN | SIP
-# Those of the standard, section 8.5, TPV, and the older NCP and GLS, which wcslib turns into SIN and SFL. TNX and ZPX
-# keep their distortions where astropy does not look.
+# Those of the standard, section 8.5, TPV, and the older NCP and GLS, which wcslib turns into SIN and SFL. Astropy
+# does not read the distortions of TNX and ZPX.
 _PROJECTIONS = {
     "AZP", "SZP", "TAN", "STG", "SIN", "ARC", "ZPN", "ZEA", "AIR", "CYP", "CEA", "CAR", "MER", "COP", "COE", "COD",
     "COO", "SFL", "PAR", "MOL", "AIT", "BON", "PCO", "TSC", "CSC", "QSC", "HPX", "XPH", "TPV", "NCP", "GLS",
@@ -43,20 +43,20 @@ class Sky:
     """From a pixel to the sky."""
 
     wcs: WCS
-    """With the longitude as its first axis."""
+    """Its first axis is the longitude."""
     frame: BaseCoordinateFrame | None
-    """Of the WCS's own longitude and latitude; None if these are RA and Dec of the ICRS."""
+    """The frame of its longitude and latitude; None if these are RA and Dec of the ICRS."""
     can_move: bool
     """Whether the header has cards that can put CRPIX elsewhere than CRVAL."""
 
     def positions(self, pixels: Points) -> Points:
-        """RA and Dec in degrees of these pixels (x, y), counted from 1, distortions included.
+        """RA and Dec in degrees of these pixels (x, y), counted from 1, with distortions.
 
-        Raises ValueError if one of them lies nowhere on the sky.
+        Raises ValueError if one of them is not on the sky.
         """
         world = np.asarray(self.wcs.all_pix2world(pixels, 1), dtype=np.float64)
         if not np.isfinite(world).all():
-            raise ValueError("its WCS puts a part of the image nowhere on the sky")
+            raise ValueError("its WCS puts a part of the image outside the sky")
         if self.frame is None:
             return world
         longitude, latitude = world.T * degree
@@ -68,8 +68,8 @@ class Sky:
         """Raises ValueError if its reference pixel is not where CRVAL says.
 
         CRVAL is the place of the projection's fiducial point, which is at CRPIX unless PVi_1 and PVi_2 of the longitude
-        put it elsewhere (FITS standard 4.0, section 8.3). No one does so to a zenithal projection, whose middle it is;
-        but the distortions that SCAMP writes look like it if a reader takes them for parameters of TAN.
+        put it elsewhere (FITS standard 4.0, section 8.3). In a zenithal projection nobody does so on purpose.
+        But the distortions that SCAMP writes beside TAN have the same keywords.
         """
         if not self.can_move:
             return
@@ -93,9 +93,9 @@ def _separation(one: Points, other: Points) -> float:
 
 
 def sky_of(header: Mapping[str, Any]) -> Sky:
-    """The way from an image's pixels to the sky.
+    """The transformation from an image's pixels to the sky.
 
-    Raises NoPlaceError if its header says that there is none; ValueError, or another error of astropy's, if the cards
+    Raises NoPlaceError if the header has none; ValueError, or another error of astropy's, if the cards
     make no sense.
     """
     _refuse_what_is_not_an_image(header)
@@ -114,14 +114,14 @@ def sky_of(header: Mapping[str, Any]) -> Sky:
     latitude = cards[f"CRVAL{latitude_axis}"]
     if abs(latitude) > 90.0 and cards.get(f"CUNIT{latitude_axis}", "deg") == "deg":
         raise ValueError(f"its reference pixel has the latitude {latitude}")
-    # With TPV astropy takes the first axis for the longitude.
+    # With TPV astropy assumes that the first axis is the longitude.
     wcs = wcs_of(cards, (1, 2) if latitude_axis == 2 else (2, 1))
     frame = frame_of(header, longitude, upper(header, "RADESYS") or upper(header, "RADECSYS"))
     return Sky(wcs, frame, can_move=not _MOVING.isdisjoint(cards))
 
 
 def _refuse_what_is_not_an_image(header: Mapping[str, Any]) -> None:
-    """Raises NoPlaceError for a table or a cube, ValueError for the table that a tile-compressed image is kept in."""
+    """Raises NoPlaceError for a table or a cube, ValueError for the table that holds a tile-compressed image."""
     kind = upper(header, "XTENSION")
     if kind not in _IMAGES:
         if header.get("ZIMAGE") is True:
@@ -130,7 +130,7 @@ def _refuse_what_is_not_an_image(header: Mapping[str, Any]) -> None:
     if not (is_set(header.get("NAXIS1")) and is_set(header.get("NAXIS2"))):
         raise NoPlaceError("neither RADIUS, RA and DEC nor an image's NAXIS1 and NAXIS2 are set")
     if is_set(header.get("NAXIS3")):
-        raise NoPlaceError("NAXIS3 is set: a cube and no image")
+        raise NoPlaceError("NAXIS3 is set: a cube, not an image")
     if is_set(axes := header.get("NAXIS")) and axes != 2:
         raise NoPlaceError(f"NAXIS is {axes!r}, not that of an image")
 
@@ -138,7 +138,7 @@ def _refuse_what_is_not_an_image(header: Mapping[str, Any]) -> None:
 def _cards(
     header: Mapping[str, Any], types: list[str], matrix: Mapping[str, float], latitude_axis: int
 ) -> dict[str, Any]:
-    """The cards that the WCS is made of, each of them checked, so that none is taken for its default unseen."""
+    """The cards of the WCS, each of them checked, so that no bad value silently becomes a default."""
     cards: dict[str, Any] = {}
     distorted = _sip_order(header) > 1 and not any(ctype.endswith("-TPV") for ctype in types)
     for axis, ctype in enumerate(types, start=1):
@@ -147,7 +147,7 @@ def _cards(
             cards[f"CUNIT{axis}"] = "deg" if unit.startswith("deg") else unit
         cards[f"CRVAL{axis}"] = number(header, f"CRVAL{axis}")
     wanted = _DISTORTED if distorted else _PLAIN
-    # A pole without a value has its default, as if it were not there. Other cards without one tell of a damaged WCS.
+    # A pole without a value has its default, as if it were not there. Another card without a value means a damaged WCS.
     keys = [key for key in header if key in wanted and (is_set(header[key]) or key not in _POLES)]
     numbers = {_standard(key, latitude_axis): number(header, key) for key in keys}
     return cards | numbers | {key: number(matrix, key) for key in matrix}
