@@ -1,5 +1,6 @@
 """The S3 object of a frame: its key and its headers."""
 
+import io
 import re
 from datetime import timedelta
 from email.message import EmailMessage
@@ -12,12 +13,15 @@ from hypothesis import strategies as st
 from werkzeug.http import parse_options_header
 
 from lco_ingester.exceptions import HeaderValueError
+from lco_ingester.file.datafile import StreamFile
 from lco_ingester.file.types import file_type
 from lco_ingester.frame import StorageFacts
+from lco_ingester.metrics import Metrics
 from lco_ingester.record.build import facts_of
 from lco_ingester.record.stored_object import StoredObject, describe_object
+from lco_ingester.steps import read_frame
 from tests.support.servers import S3Server
-from tests.support.synthetic import CARDS, rules
+from tests.support.synthetic import CARDS, checks, image, rules
 
 
 def described(name: str = "a-e00.fits", extension: str = ".fits", age_days: int = 1, **changes: Any) -> StoredObject:
@@ -137,3 +141,12 @@ def test_a_store_takes_and_returns_any_disposition(s3: S3Server, name: str) -> N
 )
 def test_the_storage_class_goes_by_the_age(days: int, storage_class: str) -> None:
     assert described(age_days=days).storage_class == storage_class
+
+
+@pytest.mark.parametrize("folder", ["night_cat", "x-bpm", "bpm-1", "a-t00", "a-e91.fits_files"])
+def test_a_folder_never_gives_a_frame_its_role(folder: str) -> None:
+    def read(path: str) -> Any:
+        validated = read_frame(StreamFile(io.BytesIO(image()), path), rules(), checks(), Metrics.off())
+        return validated.record, validated.facts
+
+    assert read(f"/{folder}/a-e00.fits") == read("a-e00.fits")
