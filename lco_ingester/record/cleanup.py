@@ -141,8 +141,8 @@ def area_of(header: Mapping[str, Any], keys: Keywords, name: FrameName) -> Polyg
 
 
 def with_pointing(header: Mapping[str, Any], keys: Keywords) -> dict[str, Any]:
-    """The header with the pointing under RADIUS, RA and DEC, where `footprint` looks for it."""
-    pointing = {"RADIUS": keys.radius, "RA": keys.ra, "DEC": keys.dec}
+    """The header with pointing and type under RADIUS, RA, DEC and OBSTYPE, where `footprint` looks for them."""
+    pointing = {"RADIUS": keys.radius, "RA": keys.ra, "DEC": keys.dec, "OBSTYPE": keys.configuration_type}
     renamed = {name: header.get(keyword) for name, keyword in pointing.items() if name != keyword}
     return {**header, **renamed}
 

@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
+from urllib.parse import quote
 
 from lco_ingester.exceptions import HeaderValueError
 from lco_ingester.frame import StorageFacts
@@ -12,6 +13,10 @@ from lco_ingester.record.values import is_set
 MOST_KEY_BYTES = 1024  # bytes that S3 takes
 _NOT_IN_A_SEGMENT = re.compile(r"[/\\\0-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 OLD = timedelta(days=60)  # an older frame is seldom read
+
+_UNENCODED = "!#$&+-.^_`|~"  # beside letters and digits: attr-char of RFC 5987, section 3.2.1
+_PLAIN = re.compile(f"[A-Za-z0-9{re.escape(_UNENCODED)}]+")  # a token without the three that readers may decode: % ' *
+_NOT_QUOTABLE = re.compile(r'[^ -~]|["\\%]')  # what readers of a quoted file name do not agree on
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +37,21 @@ def describe_object(facts: StorageFacts, name: str, content_type: str | None, ag
     return StoredObject(
         key=_key(facts, name),
         content_type=content_type,
-        content_disposition=f"attachment; filename={name}",
+        content_disposition=_disposition(name),
         storage_class="STANDARD_IA" if age > OLD else "STANDARD",
     )
+
+
+def _disposition(name: str) -> str:
+    """The file's name for whoever downloads it (RFC 6266), in ASCII.
+
+    A name that is not a plain token is there twice: for old readers in quotes, where `_` stands for some characters,
+    and exactly, in percent-encoded UTF-8.
+    """
+    if _PLAIN.fullmatch(name):
+        return f"attachment; filename={name}"
+    encoded = quote(name, safe=_UNENCODED, errors="replace")
+    return f"attachment; filename=\"{_NOT_QUOTABLE.sub('_', name)}\"; filename*=UTF-8''{encoded}"
 
 
 def _key(facts: StorageFacts, name: str) -> str:
