@@ -33,7 +33,7 @@ def _library(axis: Any, rows: list[dict[str, Any]]) -> None:
         axis, pivot([row for row in rows if "checksums" not in row["frame"]], "frame", "contender", "cpu_ms"), "frame"
     )
     axis.set_yscale("log")
-    axis.set_ylim(top=5 * axis.get_ylim()[1])  # room for the names
+    axis.set_ylim(top=5 * axis.get_ylim()[1])  # space for the names
     axis.set_ylabel("CPU of the client, ms a file (log scale)")
 
 

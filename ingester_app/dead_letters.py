@@ -49,7 +49,7 @@ def letter_for(
 
 
 def read_letter(body: bytes | str, headers: Mapping[str, Any], properties: Mapping[str, Any]) -> DeadLetter:
-    """The letter in a message of the dead-letter queue, whoever wrote it.
+    """The letter in a message of the dead-letter queue, written by us or moved by the broker.
 
     A body that is not a letter, or only in part, becomes a letter that keeps the body as `raw` and holds what could be
     read of it.

@@ -44,7 +44,7 @@ def describe_object(facts: StorageFacts, name: str, content_type: str | None, ag
 
 
 def _disposition(name: str) -> str:
-    """The file's name for whoever downloads it (RFC 6266), in ASCII.
+    """The file name of a download (RFC 6266), in ASCII.
 
     A name that is not a plain token is there twice: for old readers in quotes, where `_` stands for some characters,
     and exactly, in percent-encoded UTF-8.
