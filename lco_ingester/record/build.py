@@ -1,5 +1,6 @@
 """Header → archive record; pure: no I/O, no clock (docs/record.md)."""
 
+import logging
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from datetime import datetime, time, timedelta
@@ -13,12 +14,15 @@ from lco_ingester.frame import Record, StorageFacts
 from lco_ingester.record import lco, ocs
 from lco_ingester.record.cleanup import Cards, FrameName, observation_date
 from lco_ingester.record.dates import parse_date
+from lco_ingester.record.footprint import describes_sky
 from lco_ingester.record.rules import Keywords, RecordRules
 
 FORMATS = {"lco": lco.lco_record, "ocs": ocs.ocs_record}
 RULES = {"lco": lco.RULES, "ocs": ocs.RULES}
 # What of a nested record an announcement has beside its header.
 _ANNOUNCED = ("basename", "area", "version_set", "frameid", "filename", "url")
+
+logger = logging.getLogger(__name__)
 
 
 def build_record(headers: Iterable[Header], basename: str, extension: str, rules: RecordRules) -> Record:
@@ -28,7 +32,12 @@ def build_record(headers: Iterable[Header], basename: str, extension: str, rules
     """
     chosen = choose_header(headers, rules.required_headers)
     made = FORMATS[rules.archive_record_format]
-    return made(cards_of(chosen, rules.header_blacklist), FrameName(basename, extension), rules)
+    record = made(cards_of(chosen, rules.header_blacklist), FrameName(basename, extension), rules)
+    _refuse_lost(record, rules)
+    if record["area"] is not None and (why := doubt_of_area(chosen)):
+        logger.warning("%s: no footprint: %s", basename + extension, why)
+        record["area"] = None
+    return record
 
 
 def choose_header(headers: Iterable[Header], required: Iterable[str]) -> Header:
@@ -51,6 +60,28 @@ def choose_header(headers: Iterable[Header], required: Iterable[str]) -> Header:
 def lacking(header: Header, required: Iterable[str]) -> tuple[str, ...]:
     """Which of the required keywords a header has not."""
     return tuple(keyword for keyword in required if keyword not in header)
+
+
+def doubt_of_area(header: Header) -> str:
+    """Why the area of a header cannot be known though its numbers give one: '' if it can."""
+    repeated = header.repeated if isinstance(header, FrameHeader) else frozenset()
+    doubtful = sorted(filter(describes_sky, repeated))
+    return f"{', '.join(doubtful)}: repeated with another value" if doubtful else ""
+
+
+def _refuse_lost(record: Record, rules: RecordRules) -> None:
+    """A required keyword must be in the record itself, with a value; the numbers of a request may be null.
+
+    Raises HeaderValueError for one that the rules removed, or that is undefined.
+    """
+    header, keys = header_of(record), rules.keys
+    may_be_null = (keys.observation_id, keys.request_id, keys.requestgroup_id, keys.configuration_id)
+    for keyword in rules.required_headers:
+        if keyword in rules.header_blacklist:
+            continue
+        name = keyword if keyword in header else keyword.upper()
+        if name not in header or (header[name] is None and name not in may_be_null):
+            raise HeaderValueError(check=keyword, expected="a value, because it is required", found="none")
 
 
 def header_of(record: Record) -> Record:

@@ -8,10 +8,10 @@ from astropy.utils.exceptions import AstropyWarning
 
 from lco_ingester.exceptions import FitsStructureError
 from lco_ingester.file.datafile import SizedReader
-from lco_ingester.file.headers.frame_header import FrameHeader
+from lco_ingester.file.headers.frame_header import FrameHeader, cards
 from lco_ingester.file.headers.plain_cards import split_header
 from lco_ingester.file.headers.raw_header import BLOCK, RawHeader
-from lco_ingester.file.headers.structural_cards import shown
+from lco_ingester.file.headers.structural_cards import as_text, as_written, holds_image, shown
 
 # All that astropy was seen to raise over damaged headers.
 _ASTROPY_ERRORS = (
@@ -23,15 +23,24 @@ _ASTROPY_ERRORS = (
 def as_astropy_reads(headers: list[RawHeader]) -> list[FrameHeader]:
     """The headers, a tile-compressed image's as that of the image it holds.
 
-    Astropy is asked only if there is something to judge. Raises FitsStructureError if it cannot make sense of them.
+    Astropy is only asked about the cards that make the HDUs, and only if there is something to judge. The values of
+    all other cards are those that the FITS standard gives. Raises FitsStructureError if astropy cannot make sense of
+    the HDUs.
     """
     split = [split_header(header.as_others_read_it.decode("ascii")) for header in headers]
-    of_each = (None if each.odd else shown(each.shape, number, len(split)) for number, each in enumerate(split))
-    shapes = [shape for shape in of_each if shape is not None]
-    if len(shapes) == len(split):
-        return [FrameHeader({**each.plain, **shape}) for each, shape in zip(split, shapes, strict=True)]
-    hdus = [(each.others, header.data_size()) for each, header in zip(split, headers, strict=True)]
-    return [FrameHeader(each.plain, judged) for each, judged in zip(split, _by_astropy(hdus), strict=True)]
+    shapes = [shown(each.shape, number, len(split)) for number, each in enumerate(split)]
+    if None in shapes:
+        judged = _by_astropy([(as_text(s.shape), h.data_size()) for s, h in zip(split, headers, strict=True)])
+        shapes = [
+            dict(cards(header, ()))
+            if number and holds_image(each.shape)
+            else as_written(each.shape, number, len(split))
+            for number, (header, each) in enumerate(zip(judged, split, strict=True))
+        ]
+    return [
+        FrameHeader({**each.plain, **(shape or {})}, each.repeated, each.repaired, each.without_value)
+        for each, shape in zip(split, shapes, strict=True)
+    ]
 
 
 def _by_astropy(hdus: list[tuple[str, int]]) -> list[fits.Header]:

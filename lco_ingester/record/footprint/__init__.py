@@ -14,11 +14,12 @@ from astropy.utils.exceptions import AstropyWarning
 
 from lco_ingester.record.footprint.cards import NoPlaceError
 from lco_ingester.record.footprint.image import image_ring
+from lco_ingester.record.footprint.limits import describes_sky
 from lco_ingester.record.footprint.pointing import pointing_ring
 from lco_ingester.record.footprint.sky import sky_of
 from lco_ingester.record.values import is_set
 
-__all__ = ["Outline", "Polygon", "footprint", "outline"]
+__all__ = ["Outline", "Polygon", "describes_sky", "footprint", "outline"]
 
 Polygon = dict[str, Any]
 

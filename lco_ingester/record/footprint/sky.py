@@ -12,6 +12,7 @@ from astropy.wcs import WCS
 
 from lco_ingester.record.footprint.cards import NoPlaceError, number, upper
 from lco_ingester.record.footprint.frames import LATITUDE_OF, frame_of
+from lco_ingester.record.footprint.limits import refuse_absurd
 from lco_ingester.record.footprint.matrix import cd_matrix
 from lco_ingester.record.footprint.wcs import PV, SIP, wcs_of
 from lco_ingester.record.values import is_set
@@ -72,6 +73,7 @@ def sky_of(header: Mapping[str, Any]) -> Sky:
     matrix = cd_matrix(header, latitude_axis)
     if matrix is None:
         raise NoPlaceError("it was never calibrated: neither all of CDi_j are set, nor CDELTi, nor PCi_j alone")
+    refuse_absurd(header)
     if unknown := {ctype[5:8] for ctype in types} - _PROJECTIONS:
         raise ValueError(f"its projection is {' and '.join(sorted(unknown))!r}")
     cards = _cards(header, types, matrix)
