@@ -39,7 +39,6 @@ USER 0
 RUN install -d -o 10001 -g 10001 /frames
 USER 10001:10001
 COPY --from=build-demo /opt/venv /opt/venv
-COPY deploy/demo.py ./
 
 # The last stage is the one that is built if none is named.
 FROM runtime AS service

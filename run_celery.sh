@@ -28,7 +28,7 @@ case "${1:-}" in
 --demo)
     shift
     make_environment deploy/requirements-demo.lock
-    exec python -m ingester_demo "$@"
+    exec python -m ingester_demo local "$@"
     ;;
 ?*)
     usage >&2
@@ -62,11 +62,14 @@ stop_all() {
 set -m
 trap 'echo "stopping" >&2; stop_all; exit 0' INT TERM
 
-start listener ingester run listener
-start worker ingester run worker --concurrency "${WORKER_CONCURRENCY:-$(nproc)}"
-start "periodic worker" ingester run periodic
-start beat ingester run beat
-start Flower ingester run flower
+# The demo sets INGESTER to a program that does the same, in processes that know the demo's broker.
+ingester="${INGESTER:-ingester run}"
+
+start listener $ingester listener
+start worker $ingester worker --concurrency "${WORKER_CONCURRENCY:-$(nproc)}"
+start "periodic worker" $ingester periodic
+start beat $ingester beat
+start Flower $ingester flower
 
 code=0
 wait -n -p ended "${!names[@]}" || code=$?

@@ -1,4 +1,4 @@
-"""A null Archive API: knows no md5, takes every record. `python -m benchmarks.archive_sink` prints its port."""
+"""A null Archive API: finds no md5, accepts every record. `python -m benchmarks.archive_sink` prints its port."""
 
 import itertools
 import json
@@ -10,7 +10,7 @@ _JSON = {"Content-Type": "application/json"}
 
 
 class ArchiveSink:
-    """It counts the records that it was given, and gives each an id."""
+    """Gives each record an id and forgets it."""
 
     def __init__(self) -> None:
         self._ids = itertools.count(1)

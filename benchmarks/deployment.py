@@ -1,10 +1,9 @@
 """A service that runs: listener and worker of a contender, with exchanges and queues of its own."""
 
 import subprocess
-import time
 import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from kombu import Connection, Exchange
 
 from benchmarks.environments import CACHE, ROOT, python_of
 from benchmarks.external_services import ExternalServices
+from tests.support.processes import Program
 
 START_SECONDS = 60.0
 CONFIRM_SECONDS = 30.0
@@ -48,7 +48,7 @@ class Deployment:
         return Exchange(self.names["PROCESSED_EXCHANGE_NAME"], type="fanout", durable=True)
 
     def publish(self, paths: list[Path]) -> None:
-        """Publish names on its FITS exchange, and wait for all confirms: of unconfirmed names some were once lost."""
+        """Publish names on its FITS exchange, and wait for all confirms: without them some names were lost once."""
         exchange = Exchange(self.names["CRAWLER_EXCHANGE_NAME"], type="fanout", durable=True)
         with Connection(self.broker) as connection, connection.channel() as channel:
             waiting = set(range(1, len(paths) + 1))
@@ -82,43 +82,24 @@ def deployed(service: Service, workers: int, broker: str, external: ExternalServ
         "worker": [python, *worker, "-Q", names["INGEST_QUEUE"], "-c", str(workers), "-n", f"{mark}@%h"],
     }
     ready = {"listener": "listening on queue", "worker": " ready."}
-    processes: dict[str, subprocess.Popen[bytes]] = {}
+    programs: dict[str, Program] = {}
     try:
         for role, command in commands.items():
             log = CACHE / "logs" / f"{mark}-{role}.log"
             log.parent.mkdir(parents=True, exist_ok=True)
-            with log.open("wb") as output:
-                processes[role] = subprocess.Popen(
-                    command, cwd=service.directory, env=environment, stdout=output, stderr=output
-                )
-            _wait_for(ready[role], log, processes[role])
-        yield Deployment(broker, names, {role: process.pid for role, process in processes.items()})
+            programs[role] = Program.start(command, log, service.directory, environment)
+            programs[role].wait_for(ready[role], START_SECONDS)
+        yield Deployment(broker, names, {role: program.pid for role, program in programs.items()})
     finally:
-        for process in processes.values():
-            _end(process)
+        for program in programs.values():
+            with suppress(subprocess.TimeoutExpired):  # then it was killed
+                program.end()
         _forget(broker, names)
 
 
 def _confirm(waiting: set[int], tag: int, multiple: bool) -> None:
     """What RabbitMQ confirms: one message, or all up to it (RabbitMQ documentation, "Publisher Confirms")."""
     waiting.difference_update([number for number in waiting if number <= tag] if multiple else [tag])
-
-
-def _wait_for(text: str, log: Path, process: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while text not in log.read_text(errors="replace"):
-        if time.monotonic() > deadline or process.poll() is not None:
-            raise RuntimeError(f"{log.name} never said {text!r}:\n{log.read_text(errors='replace')[-2000:]}")
-        time.sleep(0.05)
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    process.terminate()
-    try:
-        process.wait(20)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
 
 
 def _forget(broker: str, names: Mapping[str, str]) -> None:

@@ -22,7 +22,7 @@ class ExternalServices:
     archive_pid: int
 
     def environment(self, **variables: str) -> dict[str, str]:
-        """All that any contender reads, so that each has the same; the caller's own settings do not leak in."""
+        """The same environment for every contender; the caller's own settings do not get in."""
         kept = ("PATH", "HOME", "LANG", "TMPDIR", "LD_LIBRARY_PATH")
         return {
             **{name: os.environ[name] for name in kept if name in os.environ},

@@ -2,19 +2,16 @@
 
 import json
 from dataclasses import dataclass
-from datetime import date
 from pathlib import Path
 
 import numpy as np
 from astropy.io import fits
 
-from ingester_demo import sample_headers
-from ingester_demo.sample_headers import COJ, Exposure
+from tests.support.full_header import CARDS, exposure, full_header
 
-CARDS, KEYWORDS = 834, 302  # counted in a reduced frame of the observatory's, of 2015
 BLOCK = 2880
 SIZES = {"100 KB": 100_000, "2 MB": 2_000_000, "34 MB": 34_000_000}
-NOTE = "made for a benchmark"  # in place of the time of day, which would change the bytes
+NOTE = "made for a benchmark"  # instead of the time of day, which would change the bytes
 
 
 @dataclass(frozen=True)
@@ -38,7 +35,7 @@ KINDS = tuple(Kind(size, packed, summed) for size in SIZES for packed in (False,
 
 
 def make_frame(directory: Path, kind: Kind) -> Path:
-    """The frame of a kind, made when it is first wanted; its bytes are always the same."""
+    """The frame of a kind, made at the first call; its bytes are always the same."""
     number = KINDS.index(kind) + 1
     path = directory / f"{exposure(number).name('e91')}.fits{'.fz' if kind.packed else ''}"
     if not path.exists():
@@ -49,44 +46,12 @@ def make_frame(directory: Path, kind: Kind) -> Path:
     return path
 
 
-def exposure(number: int) -> Exposure:
-    """A reduced exposure of one night."""
-    return Exposure(COJ, date(2026, 11, 20), number, "EXPOSE", level=91)
-
-
-def full_header(number: int, pixels: int, reserved: int = 0) -> fits.Header:
-    """A header of 834 cards, of which 302 are keywords; `reserved` of those are left for somebody else to add."""
-    header = sample_headers.header(exposure(number))
-    del header["HISTORY"]
-    del header["COMMENT"]
-    sample_headers.add_sky(header, exposure(number), pixels, distorted=True)
-    structural = 5  # SIMPLE, BITPIX, NAXIS, NAXIS1, NAXIS2: astropy adds them
-    for index in range(KEYWORDS - structural - reserved - len(header)):
-        header.append(_filler(index), end=True)
-    for index in range(CARDS - KEYWORDS):
-        header.add_history(f"step {index:03d}: overscan, bias, dark, flat; rms 4.{index:03d}")
-    return header
-
-
 def record_of(path: Path) -> dict[str, object]:
     """A record as large as the frame's, for the floor to post."""
     with fits.open(path) as hdus:
         header = hdus[-1].header
         cards = {key: header[key] for key in header if key not in ("HISTORY", "COMMENT", "")}
     return {**json.loads(json.dumps(cards, default=str)), "basename": path.name.partition(".")[0], "area": None}
-
-
-def _filler(index: int) -> tuple[str, object, str]:
-    """One of the many keywords of a real frame: texts, integers, floats and flags, most with a comment."""
-    values: tuple[object, ...] = (
-        f"STATE-{index}",
-        index * 17,
-        3.25 + index / 64,
-        index % 2 == 0,
-        "N/A",
-        -1.5e-3 * index,
-    )
-    return f"TEL{index:05d}", values[index % len(values)], "[unit] State of the telescope"
 
 
 def _write(path: Path, kind: Kind, number: int) -> None:
@@ -114,5 +79,5 @@ def _add_sums(path: Path) -> None:
 
 
 def _sky(number: int, pixels: int) -> np.ndarray:
-    """Noise as wide as that of a bright sky, for it decides how well an image packs."""
+    """Noise like that of a bright sky, because it decides how well an image compresses."""
     return np.random.default_rng([number, pixels]).normal(3000, 300, (pixels, pixels))

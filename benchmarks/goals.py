@@ -1,4 +1,4 @@
-"""What was promised, and whether the numbers keep it."""
+"""The goals, and whether the numbers meet them."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -30,13 +30,13 @@ def _library(rows: list[Row]) -> list[Row]:
     made = []
     for frame in ("100 KB .fits", "100 KB .fits.fz"):
         if row := found.get((frame, "ours")):
-            what = f"{frame}: {LCO} takes so many times the CPU"
+            what = f"{frame}: CPU of {LCO}, divided by ours"
             made.append(_goal(what, "at least 6", row["lco_over_it"], row["lco_over_it"] >= 6))
     limits = [("34 MB .fits", "ours", 1.15), ("34 MB .fits.fz", "ours", 1.15)]
     limits += [("34 MB .fits, checksums", STRICT, 1.3), ("34 MB .fits.fz, checksums", STRICT, 1.3)]
     for frame, contender, most in limits:
         if row := found.get((frame, contender)):
-            what = f"{frame}: CPU of {contender}, times the floor's"
+            what = f"{frame}: CPU of {contender}, divided by the floor's"
             made.append(_goal(what, f"at most {most}", row["of_floor"], row["of_floor"] <= most))
     return made
 
@@ -50,12 +50,12 @@ def _service(section: Mapping[str, Any]) -> list[Row]:
     ours, lco = speeds.get(("100 KB .fits", 2, "ours")), speeds.get(("100 KB .fits", 2, LCO))
     if ours and lco:
         made.append(
-            _goal(f"100 KB .fits, 2 workers: files/s, times {LCO}'s", "at least 6", ours / lco, ours / lco >= 6)
+            _goal(f"100 KB .fits, 2 workers: files/s, divided by {LCO}'s", "at least 6", ours / lco, ours / lco >= 6)
         )
     for row in section["latency"]:
         if row["contender"] == "ours":
             wait = row["median_ms"]
-            made.append(_goal("median from publish to processed on an idle system, ms", "below 100", wait, wait < 100))
+            made.append(_goal("idle system: median time from name to announcement, ms", "below 100", wait, wait < 100))
     return made
 
 
@@ -64,7 +64,7 @@ def _memory(rows: list[Row]) -> list[Row]:
     peaks = {row["file_mb"]: row["peak_mib"] for row in rows if row["contender"] == WORKER}
     return [
         _goal(
-            f"peak memory of a worker on {size:.0f} MB above that on 4 MB, MiB",
+            f"peak memory of a worker with {size:.0f} MB, minus that with 4 MB, MiB",
             f"at most {MIB_ALLOWED:.0f}",
             peak - peaks[4.0],
             peak - peaks[4.0] <= MIB_ALLOWED,

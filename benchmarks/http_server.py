@@ -1,7 +1,7 @@
-"""The smallest HTTP/1.1 server that boto3 and requests are content with; a thread a connection, on real sockets.
+"""The smallest HTTP/1.1 server that works with boto3 and requests; one thread for each connection, on real sockets.
 
-It is for null external that must cost next to nothing: a few system calls a request, and bodies that are read in
-large pieces. Standard library only.
+It is for null services, which must cost almost no CPU: a few system calls for each request, and bodies that are read
+in large pieces. Standard library only.
 """
 
 import io
@@ -133,7 +133,7 @@ def _converse(connection: socket.socket, handler: Handler) -> None:
                 skip(request)
                 connection.sendall(_encoded(response))
         except (ConnectionError, EOFError, ValueError):
-            return  # the client went away, or speaks no HTTP
+            return  # the client disconnected, or does not speak HTTP
 
 
 def _encoded(response: Response) -> bytes:
@@ -144,7 +144,7 @@ def _encoded(response: Response) -> bytes:
 
 
 def listen(port: int = 0) -> socket.socket:
-    """A listening socket on this machine alone."""
+    """A socket that listens on the loopback interface only."""
     listening = socket.create_server(("127.0.0.1", port), backlog=128)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     return listening

@@ -43,7 +43,7 @@ def measure_pieces(external: ExternalServices, variants: list[Contender], quick:
 
 
 def _interleaved(kind: Kind, runners: Mapping[str, Runner], quick: bool) -> dict[str, list[Row]]:
-    """What each contender answered, round by round, so that noise hits all alike; each round begins with another."""
+    """What each contender answered, round by round, so that noise affects all; each round begins with another one."""
     path = make_frame(CACHE / "frames", kind)
     files = (QUICK_FILES if quick else FILES)[kind.size]
     names = list(runners)
@@ -59,7 +59,7 @@ def _interleaved(kind: Kind, runners: Mapping[str, Runner], quick: bool) -> dict
 
 
 def _rows(kind: Kind, answers: dict[str, list[Row]]) -> list[Row]:
-    """Ratios are taken round by round, for two contenders of one round have met the same noise."""
+    """Ratios are taken round by round, because two contenders of one round meet the same noise."""
     floor, lco = answers[FLOOR.name], answers[LCO.name]
     return [
         {

@@ -1,4 +1,4 @@
-"""What was measured, and on what: nothing that would tell whose machine it is."""
+"""What was measured and on which hardware: nothing that identifies the machine."""
 
 import os
 import platform
@@ -38,7 +38,7 @@ def describe(quick: bool, note: str) -> dict[str, Any]:
 
 
 def _busy_cores() -> float:
-    """How many cores others keep busy now; the load average would still count the part that was measured before."""
+    """How many cores other processes keep busy now; the load average would still count the part measured before."""
     meter = Meter({})
     time.sleep(LOOK_SECONDS)
     return meter.busy_cores()

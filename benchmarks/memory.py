@@ -1,4 +1,4 @@
-"""The memory that a process needs at its peak, for a small file, a large one, and one that goes in parts."""
+"""The peak memory of a process for a small file, a large one, and one that is uploaded in parts."""
 
 import sys
 from pathlib import Path
@@ -8,10 +8,12 @@ from benchmarks import deployment
 from benchmarks.contender import LCO, OCS, OURS, Contender, FailedError, running
 from benchmarks.environments import CACHE
 from benchmarks.external_services import ExternalServices
-from benchmarks.frames import BLOCK, exposure, full_header
-from benchmarks.processes import children, peak_kib
+from benchmarks.frames import BLOCK
+from benchmarks.processes import peak_kib
 from benchmarks.service import work
 from benchmarks.watch import Watch
+from tests.support.full_header import exposure, full_header
+from tests.support.processes import children
 
 Row = dict[str, Any]
 
@@ -19,7 +21,7 @@ WORKER = "ours, a worker"
 SMALL, LARGE, IN_PARTS = 4_000_000, 4_000_000_000, 6_000_000_000  # bytes; a single put takes no more than 5 GiB
 QUICK_LARGE = 400_000_000
 WIDTH = 25_000  # pixels of a row
-# The predecessors hold a file whole, and more than once; they are only let in where that fits.
+# The predecessors hold the whole file, more than once; they run only if that fits.
 TIMES_IN_MEMORY = 2
 
 
@@ -36,7 +38,7 @@ def measure_memory(external: ExternalServices, variants: list[Contender], quick:
 
 
 def measure_worker(broker: str, external: ExternalServices, quick: bool) -> list[Row]:
-    """A row for each file: the peak of a fresh worker's process that takes this one file along its road, in MiB."""
+    """A row for each file: the peak of a fresh worker's process that ingests this one file, in MiB."""
     rows = []
     for size in (SMALL, QUICK_LARGE) if quick else (SMALL, LARGE, IN_PARTS):
         path = _sparse_frame(CACHE / "frames", size)
@@ -54,7 +56,7 @@ def measure_worker(broker: str, external: ExternalServices, quick: bool) -> list
 def _row(contender: Contender, path: Path, size: int, external: ExternalServices) -> Row:
     if contender.runner != OURS.runner and _available() < TIMES_IN_MEMORY * size:
         free = f"{_available() / 1e9:.1f} GB"
-        row = _left_out(contender, size, f"{free} of memory are free, and it may want {TIMES_IN_MEMORY} times the file")
+        row = _left_out(contender, size, f"{free} of memory are free, and it may need {TIMES_IN_MEMORY} times the file")
     else:
         row = _measured(contender, path, size, external)
     print(f"  {row}", file=sys.stderr)
@@ -90,7 +92,7 @@ def _available() -> int:
 
 
 def _sparse_frame(directory: Path, size: int) -> Path:
-    """A whole FITS file whose pixels are all zero, and take no room on the disk."""
+    """A whole FITS file whose pixels are all zero and use no space on the disk."""
     rows = size // (4 * WIDTH)
     path = directory / f"{exposure(5000 + size // 1_000_000).name('e91')}.fits"
     if path.exists():

@@ -1,4 +1,4 @@
-"""A model on paper: what the measured numbers mean for 1, 10 and 100 workers, where which server becomes the limit."""
+"""A calculation from the measured numbers for 1, 10 and 100 workers: how fast, how expensive, and what is the limit."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,42 +23,46 @@ S3_WAIT = Assumption(
     'Amazon S3 User Guide, "Best practices design patterns": small objects in roughly 100–200 ms',
 )  # fmt: skip
 API_GET = Assumption(
-    0.020, "seconds of an Archive API process for GET versions/", "a guess: one indexed look-up in Django"
+    0.020, "seconds of an Archive API process for GET versions/", "a guess: one look-up in Django, with an index"
 )
 API_POST = Assumption(
     0.100, "seconds of an Archive API process for POST frames/",
-    "a guess: some 300 headers validated and stored in one transaction",
+    "a guess: about 300 keywords, validated and stored in one transaction",
 )  # fmt: skip
-API_PROCESSES = Assumption(8, "processes of the Archive API that answer side by side", "a guess: one server of 8 cores")
+API_PROCESSES = Assumption(8, "processes of the Archive API that answer in parallel", "a guess: one server of 8 cores")
 PUT_PRICE = Assumption(5.0, "USD for a million puts", "Amazon S3 price list, us-east-1, Standard: 0.005 USD for 1,000")
 CORE_PRICE = Assumption(
-    0.0425, "USD for a core and hour", "Amazon EC2 price list, us-east-1: c6i.large, 0.085 USD with 2"
+    0.0425, "USD for one core for one hour", "Amazon EC2 price list, us-east-1: c6i.large, 0.085 USD with 2"
 )
 PREFIX_PUTS = Assumption(
-    3500, "puts a second that S3 takes under one prefix",
-    'Amazon S3 User Guide, "Best practices design patterns"; a site, camera and day are a prefix of their own',
+    3500, "puts per second that S3 accepts under one prefix",
+    'Amazon S3 User Guide, "Best practices design patterns"; each site, camera and day has its own prefix',
 )  # fmt: skip
 ASSUMPTIONS = (S3_WAIT, API_GET, API_POST, API_PROCESSES, PUT_PRICE, CORE_PRICE, PREFIX_PUTS)
 
 
 _INTRODUCTION = """# A model of more workers
 
-Written by `python -m benchmarks` from [the measured service](results.md#service), for frames of 100 KB. It is
-arithmetic, not a measurement: files a second are workers divided by the seconds that one is busy with a frame, up to
-what the first shared part can take; the cost is of the CPU seconds of worker, listener and broker, and of the puts.
+`python -m benchmarks` calculates this page from [the measured service](results.md#service), for frames of 100 KB.
+It is a calculation, not a measurement.
+
+- Files per second: the number of workers, divided by the seconds that one worker needs for a frame. The slowest shared
+  part sets the upper limit.
+- Cost: the CPU seconds of worker, listener and broker, and the puts.
 """
 _NOTES = """## Assumed
 
-RabbitMQ's line takes one core, for a queue is one Erlang process (RabbitMQ documentation, "Queues"), and counts all its
-work there; other queues and connections have processes of their own, so it can do more. The Archive API's line moves
-with its processes, and S3's with the number of prefixes. Larger frames are bound by md5 and the wire: 34 MB need
-0.27 s of a wire of 1 Gbit/s.
+- RabbitMQ: one core, because a queue is one Erlang process (RabbitMQ documentation, "Queues"). The model counts all its
+  work there. Other queues and connections have their own processes, so the real limit is higher.
+- Archive API: the limit grows with the number of its processes.
+- S3: the limit grows with the number of prefixes.
+- Larger frames are limited by md5 and the network: 34 MB need 0.27 s on a network of 1 Gbit/s.
 """
 
 
 @dataclass(frozen=True)
 class Measured:
-    """CPU seconds that a frame costs in each place, and the files a second of one worker on null external."""
+    """CPU seconds of each part for one frame, and the files a second of one worker on null services."""
 
     worker: float
     listener: float
@@ -67,7 +71,7 @@ class Measured:
 
 
 def limits(measured: Measured) -> dict[str, float]:
-    """Files a second that each shared part can take at most, however many workers there are."""
+    """The largest number of files per second for each shared part, however many workers there are."""
     return {
         "listener (one core)": 1 / measured.listener,
         "RabbitMQ (one core)": 1 / measured.broker,
@@ -93,9 +97,9 @@ def rows(measured: Measured) -> list[dict[str, Any]]:
         made.append(
             {
                 "workers": workers,
-                "files/s on null external, a core each": workers * measured.one_worker,
-                "files/s on real ones": speed,
-                "limit": name if wanted > most else "the workers' waiting",
+                "files/s with null services, one core each": workers * measured.one_worker,
+                "files/s with real services": speed,
+                "limit": name if wanted > most else "waiting of the workers",
                 "cores busy": speed * core_seconds,
                 "days for a million frames": 1e6 / speed / 86400,
                 "USD of cores for a million": cost,
@@ -110,7 +114,7 @@ def of_runs(section: Mapping[str, Any], contender: str) -> Measured:
     runs = medians(section["rows"], ("contender", "frame", "workers"))
     mine = [run for run in runs if run["contender"] == contender and run["frame"].startswith("100 KB")]
     one = min(mine, key=lambda run: run["workers"])
-    grain = 1e-5  # the clock of /proc ticks in 10 ms, so that a short run may show none at all
+    grain = 1e-5  # the clock of /proc has ticks of 10 ms, so a short run may show zero
     return Measured(
         worker=max(one["worker ms"] / 1000, grain),
         listener=max(one["listener ms"] / 1000, grain),
@@ -130,17 +134,17 @@ def model_page(section: Mapping[str, Any]) -> str:
 def _contender(name: str, measured: Measured) -> str:
     each = real_seconds(measured)
     shared = [
-        {"part": part, "files/s at most": most, "reached with so many workers": most * each}
+        {"part": part, "files/s at most": most, "reached with this number of workers": most * each}
         for part, most in limits(measured).items()
     ]
     return f"""## {name.partition(" ")[0]}
 
-Measured, for a frame with one worker: {measured.worker * 1000:.1f} ms of CPU in the worker,
-{measured.listener * 1000:.2f} ms in the listener, {measured.broker * 1000:.2f} ms in RabbitMQ;
-{measured.one_worker:.1f} files/s. On real external a worker mostly waits: {each * 1000:.0f} ms a frame, so a core has
-room for {each / measured.worker:.0f} workers.
+Measured with one worker: {measured.one_worker:.1f} files/s, and per frame {measured.worker * 1000:.1f} ms of CPU in the
+worker, {measured.listener * 1000:.2f} ms in the listener, {measured.broker * 1000:.2f} ms in RabbitMQ.
+With real services a worker needs {each * 1000:.0f} ms for a frame and mostly waits, so one core is enough for
+{each / measured.worker:.0f} workers.
 
 {markdown(rows(measured))}
-Where each shared part becomes the limit:
+When each shared part becomes the limit:
 
 {markdown(shared)}"""

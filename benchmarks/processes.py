@@ -1,8 +1,10 @@
-"""What processes use, by /proc (proc(5)): CPU seconds of a process with all below it, and of the machine; memory."""
+"""What processes use, from /proc (proc(5)): CPU seconds of a process with its descendants, of the machine; memory."""
 
 import os
 import time
 from pathlib import Path
+
+from tests.support.processes import children
 
 TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -16,11 +18,6 @@ def cpu_seconds(pid: int) -> float:
         return 0.0
     own = sum(int(fields[number]) for number in (11, 12, 13, 14))  # utime, stime, cutime, cstime
     return own / TICKS + sum(cpu_seconds(child) for child in below)
-
-
-def children(pid: int) -> list[int]:
-    """The process ids of those that a process has started and that live. Raises OSError if it is gone."""
-    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 def peak_kib(pid: int) -> int:
@@ -51,7 +48,7 @@ class Meter:
         return {**used, "harness": time.process_time() - self._own}
 
     def busy_cores(self) -> float:
-        """How many of the machine's cores were busy, on average, whoever kept them so."""
+        """How many of the machine's cores were busy, on average, by any process."""
         busy, total = machine_seconds()
         share = (busy - self._machine[0]) / max(total - self._machine[1], 1e-9)
         return share * (os.cpu_count() or 1)

@@ -14,25 +14,28 @@ Results = dict[str, dict[str, Any]]
 
 RUN = ("contender", "frame", "workers")
 MOST_BUSY = 0.2  # cores that others may keep busy before a run that counts
-# What is asked of a file's bytes, by the pieces that ask it.
+# The checks of a file's bytes, and the pieces that run them.
 CHECKS = {
     "md5, for S3 and the archive": ("md5",),
-    "CHECKSUM and DATASUM (`strict` alone)": ("checksum",),
-    "sizes, padding, trailing bytes, with the reading itself": ("reading and sizes",),
+    "CHECKSUM and DATASUM (only with `strict`)": ("checksum",),
+    "sizes, padding, trailing bytes, including the reading": ("reading and sizes",),
     "characters of the headers": ("characters",),
     "cards": ("plain cards", "shape of the HDUs"),
 }
 INTRODUCTION = """# Performance
 
-Written by `python -m benchmarks`, which [benchmarks/README.md](../../benchmarks/README.md) explains. All contenders ran
-side by side against the same null S3 and null Archive API; ratios are of one run, numbers are medians.
+`python -m benchmarks` writes this page; [benchmarks/README.md](../../benchmarks/README.md) explains it.
+All contenders ran side by side, with the same null S3 and null Archive API.
+The null S3 forgets the bytes of each object, and the null Archive API accepts every record.
+Each number is a median.
+Each ratio compares numbers of the same run.
 
 ![CPU a file, files a second and memory](results.svg)
 """
 
 
 def load(directory: Path) -> Results:
-    """What was measured before; a section that is not measured anew stays."""
+    """What was measured before; a section that is not measured again stays."""
     path = directory / "results.json"
     return json.loads(path.read_text()) if path.exists() else {}
 
@@ -78,16 +81,17 @@ def _library(section: Mapping[str, Any]) -> list[str]:
     return [
         "## Library\n",
         _circumstances(section["machine"]),
-        "CPU milliseconds a file, user and system, of the client process alone:\n",
+        "CPU milliseconds per file (user and system) of the client process only:\n",
         markdown(pivot(rows, "frame", "contender", "cpu_ms")),
-        "The same as a multiple of the floor (md5, one GET, one put, one POST on warm connections, nothing of FITS):\n",
+        "The same as a multiple of the floor. The floor is the least that any ingester must do: md5, one GET, one put "
+        "and one POST on open connections, without reading FITS:\n",
         markdown(pivot(rows, "frame", "contender", "of_floor")),
-        "How many times more lco-ingester 2.1.15 takes:\n",
+        "CPU of lco-ingester 2.1.15, divided by the CPU of each contender:\n",
         markdown(pivot(rows, "frame", "contender", "lco_over_it")),
-        "What each piece of ours costs, in CPU milliseconds a file (with a clock around each piece, so a little more "
-        "in all; each piece without the pieces inside it):\n",
+        "CPU milliseconds per file of each piece of our library. Measuring each piece makes the sum a little larger. "
+        "A piece does not include the pieces inside it:\n",
         markdown(section["pieces"]),
-        "What each check costs, in milliseconds a file with `CHECKSUM` and `DATASUM`:\n",
+        "The cost of each check, in milliseconds per file with `CHECKSUM` and `DATASUM`:\n",
         markdown(_checks(section["pieces"])),
     ]
 
@@ -115,29 +119,30 @@ def _service(section: Mapping[str, Any]) -> list[str]:
     return [
         "## Service\n",
         _circumstances(section["machine"]),
-        "Through RabbitMQ, announcements on, from the first name's publishing to the last frame's announcement. "
-        "`… ms` is the CPU that each process used for a file; worker and listener include their children:\n",
+        "All names go through RabbitMQ, and announcements are on. The time runs from the publishing of the first name "
+        "to the announcement of the last frame. `… ms` is the CPU that each process used per file. Worker and listener "
+        "include their child processes:\n",
         markdown(runs, shown),
         _full(runs, cores),
-        "\nFrom publishing one name to hearing its frame announced, on an idle system with 2 workers:\n",
+        "\nThe time from publishing a name to the announcement of its frame, on an idle system with 2 workers:\n",
         markdown(section["latency"]),
-        "What this means for more workers: [the model](model.md).\n",
+        "[The model](model.md) says what this means for more workers.\n",
     ]
 
 
 def _full(runs: list[dict[str, Any]], cores: int) -> str:
-    """Which resource is full where more workers bring no more files."""
+    """Which resource is full when more workers archive no more files."""
     ours = [run for run in runs if run["contender"] == "ours" and run["frame"].startswith("100 KB")]
     best = max(ours, key=lambda run: run["files_per_s"])
     shares = {name.removesuffix(" ms"): value for name, value in best.items() if name.endswith(" ms")}
     total = sum(shares.values())
     parts = ", ".join(f"{n} {v / total:.0%}" for n, v in sorted(shares.items(), key=lambda item: -item[1]))
     full = best["busy_cores"] >= 0.9 * cores
-    verdict = f"the machine's {cores} cores are full" if full else "the cores are not full: what is full lies elsewhere"
+    verdict = f"the machine's {cores} cores are full" if full else "the cores are not full, so the limit is elsewhere"
     own = total / 1000 * best["files_per_s"]
     return (
-        f"Ours is fastest with {best['workers']} workers, {best['files_per_s']:.0f} files/s, and there "
-        f"{best['busy_cores']:.2f} of {cores} cores are busy, {own:.2f} of them with this: {verdict}. "
+        f"Ours is fastest with {best['workers']} workers, {best['files_per_s']:.0f} files/s. "
+        f"Then {best['busy_cores']:.2f} of {cores} cores are busy, {own:.2f} of them with the benchmark: {verdict}. "
         f"CPU by process: {parts}.\n"
     )
 
@@ -150,15 +155,15 @@ def _bound(results: Results) -> list[str]:
     ]
     runs = [run for run in medians(results["service"]["rows"], RUN) if run["frame"] == frame]
     return [
-        f"For {frame} {run['contender']} takes {run['worker ms']:.0f} ms of CPU in a worker; the floor, md5 and the "
-        f"bytes to the store, took {floor[0]:.0f} ms when it ran alone.\n"
+        f"For {frame} {run['contender']} takes {run['worker ms']:.0f} ms of CPU in a worker; the floor took "
+        f"{floor[0]:.0f} ms when it ran alone.\n"
         for run in runs
         if floor
     ]
 
 
 def _memory(rows: list[dict[str, Any]]) -> str:
-    return "Peak resident memory (VmHWM) of a fresh process that ingests one file, in MiB:\n\n" + markdown(rows)
+    return "Peak resident memory (VmHWM) of a new process that ingests one file, in MiB:\n\n" + markdown(rows)
 
 
 def _circumstances(machine: Mapping[str, Any]) -> str:
@@ -170,7 +175,7 @@ def _circumstances(machine: Mapping[str, Any]) -> str:
     if busy or machine["quick"] or machine["note"]:
         why = [machine["note"]] if machine["note"] else []
         why += ["a quick run"] if machine["quick"] else []
-        why += [f"others kept {machine['busy_before']:.1f} cores busy before it"] if busy else []
+        why += [f"other processes kept {machine['busy_before']:.1f} cores busy before it"] if busy else []
         warning = f"**Preliminary: {'; '.join(why)}.** "
     return (
         f"{warning}{machine['date']}, commit {machine['commit']}, {machine['cores']} cores ({machine['processor']}), "

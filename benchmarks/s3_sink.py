@@ -1,7 +1,7 @@
-"""A null S3: takes every object, checks its md5, forgets its bytes. `python -m benchmarks.s3_sink` prints its port.
+"""A null S3: accepts every object, checks its md5, forgets its bytes. `python -m benchmarks.s3_sink` prints its port.
 
-It takes single puts and parts, plain and aws-chunked. The md5 is always computed, for the ETag that the predecessors
-compare is one; whoever sends Content-MD5 has it checked.
+It accepts single puts and parts, plain and aws-chunked. It always computes the md5, because the predecessors compare
+it with the ETag; a Content-MD5 is checked.
 """
 
 import base64

@@ -11,10 +11,11 @@ from typing import Any
 from benchmarks.deployment import LCO, OURS, Deployment, Service, deployed
 from benchmarks.environments import CACHE
 from benchmarks.external_services import ExternalServices
-from benchmarks.frames import KINDS, Kind, exposure, make_frame
+from benchmarks.frames import KINDS, Kind, make_frame
 from benchmarks.measure import median, percentile
 from benchmarks.processes import Meter
 from benchmarks.watch import Watch
+from tests.support.full_header import exposure
 
 Row = dict[str, Any]
 
@@ -48,7 +49,7 @@ def measure_service(broker: str, broker_pid: int | None, external: ExternalServi
 
 
 def measure_latency(broker: str, external: ExternalServices, quick: bool) -> list[Row]:
-    """A row for each service: from publishing one name to hearing its frame announced, with nothing else to do."""
+    """A row for each service: from publishing one name to the announcement of its frame, on an idle service."""
     rows = []
     for service in (OURS, LCO):
         with (
@@ -105,7 +106,7 @@ def _names() -> Path:
 
 
 def _links(kind: Kind, count: int) -> list[Path]:
-    """As many names for one frame as are wanted, and never one twice."""
+    """`count` names for one frame, none of them used before."""
     frame = make_frame(CACHE / "frames", kind)
     directory = _names()
     directory.mkdir(parents=True, exist_ok=True)

@@ -11,7 +11,7 @@ Row = Mapping[str, Any]
 
 
 def columns_of(rows: Sequence[Row]) -> list[str]:
-    """Every column that a row has, in the order in which they first come."""
+    """Every column of any row, in the order of their first use."""
     return list(dict.fromkeys(name for row in rows for name in row))
 
 

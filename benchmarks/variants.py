@@ -1,4 +1,4 @@
-"""Ours with other settings: what its checks cost."""
+"""Ours with other settings, which shows what its checks cost."""
 
 from typing import get_args
 

@@ -1,4 +1,4 @@
-"""Hears what a service announces, and notes when."""
+"""Receives what a service announces, and records when."""
 
 import re
 import threading
@@ -25,7 +25,7 @@ class Watch(threading.Thread):
     def __enter__(self) -> "Watch":
         self.start()
         if not self._listening.wait(30):
-            raise RuntimeError("the processed exchange cannot be heard")
+            raise RuntimeError("the queue of the processed exchange could not be declared")
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -33,11 +33,11 @@ class Watch(threading.Thread):
         self.join(10)
 
     def run(self) -> None:
-        """Note each announcement's frame and time."""
+        """Record frame and time of each announcement."""
         with Connection(self._broker) as connection, connection.channel() as channel:
             queue = Queue("", self._exchange, exclusive=True, auto_delete=True, durable=False)(channel)
             queue.declare()
-            # AMQP's own message: to make kombu's of it costs more than to hear it.
+            # The message of AMQP: to build kombu's from it costs more than to receive it.
             channel.basic_consume(queue.name, no_ack=True, callback=self._hear)
             self._listening.set()
             while not self._leave.is_set():

@@ -4,7 +4,7 @@ import copy
 import logging
 from collections.abc import Callable
 from dataclasses import replace
-from functools import wraps
+from functools import lru_cache, wraps
 from typing import ParamSpec, TypeVar
 
 from circuitbreaker import CircuitBreaker
@@ -92,10 +92,11 @@ class Breaker:
         )
 
 
+@lru_cache(maxsize=4)
 def guarded(services: Services, failures: int, seconds: float) -> Services:
     """The same services with each call that needs the server behind a breaker of its own.
 
-    Data and `close` stay as they are.
+    Data and `close` stay as they are. Cached, because a breaker counts the failures of all frames of a process.
     """
 
     def breaker(server: str, unavailable: type[BackoffRetryError]) -> Breaker:

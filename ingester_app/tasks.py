@@ -54,9 +54,7 @@ def _add_tasks(app: Celery, settings: ServiceSettings) -> None:
 
     def services() -> Services:
         """This process's services, each behind its circuit breaker."""
-        return open_services(
-            settings, lambda opened: guarded(opened, settings.breaker_failures, settings.breaker_seconds)
-        )
+        return guarded(open_services(settings), settings.breaker_failures, settings.breaker_seconds)
 
     def context_of(task: Task) -> TaskContext:
         return TaskContext(

@@ -13,7 +13,7 @@ from urllib.parse import quote, urlencode
 from ingester_demo.archive_frames import Frame, Thumbnail, Version
 
 NO_STORE = "https://s3.invalid/frames"
-"""Links begin with this when the archive was not told where the files are."""
+"""Links begin with this when the archive does not know the URL of the bucket."""
 
 SHOWN_FIELDS = (
     *("RLEVEL", "DAY-OBS", "DATE-OBS", "PROPID", "INSTRUME", "OBJECT", "SITEID", "TELID"),
@@ -23,7 +23,7 @@ SHOWN_NAMES = {name: name.replace("-", "_") for name in SHOWN_FIELDS}
 
 
 def frame_answer(frame: Frame, store_url: str, names: Mapping[str, str] = SHOWN_NAMES) -> dict[str, Any]:
-    """A frame as `frames/` shows it; `names` of its fields by LCO's keywords."""
+    """A frame as `frames/` shows it; `names` gives the name of each field by LCO's keyword."""
     newest = frame.versions[0] if frame.versions else None
     return {
         "id": frame.id,
@@ -50,7 +50,7 @@ def version_answer(version: Version, frame: Frame, store_url: str) -> dict[str, 
 
 
 def file_url(frame: Frame, version: Version, store_url: str) -> str:
-    """A link to the version's file; it differs at each call, as presigned links do."""
+    """A link to the version's file; each call gives a different one, as with presigned links."""
     query = urlencode({"versionId": _version_id(version.key), "X-Amz-Signature": secrets.token_hex(8)})
     return f"{store_url.rstrip('/')}/{quote(_object_key(frame, version))}?{query}"
 
@@ -59,20 +59,20 @@ def thumbnail_answer(thumbnail: Thumbnail, store_url: str) -> dict[str, Any]:
     """A thumbnail as `thumbnails/` shows it."""
     fields = thumbnail.frame.fields
     name = thumbnail.basename + thumbnail.extension
-    place = "/".join([*(str(fields.get(each)) for each in ("SITEID", "INSTRUME", "DAY-OBS")), "thumbnails", name])
+    object_key = "/".join([*(str(fields.get(each)) for each in ("SITEID", "INSTRUME", "DAY-OBS")), "thumbnails", name])
     query = urlencode({"versionId": _version_id(thumbnail.key), "X-Amz-Signature": secrets.token_hex(8)})
     return {
         "frame": thumbnail.frame.id,
         "size": thumbnail.size,
         "basename": thumbnail.basename,
-        "url": f"{store_url.rstrip('/')}/{quote(place)}?{query}",
+        "url": f"{store_url.rstrip('/')}/{quote(object_key)}?{query}",
         "key": thumbnail.key,
         "extension": thumbnail.extension,
     }
 
 
 def _object_key(frame: Frame, version: Version) -> str:
-    """Where the ingester stores a file: SITEID/INSTRUME/DAY-OBS/raw|processed/…; a bad-pixel mask: …/bpm/…"""
+    """The ingester's S3 key: SITEID/INSTRUME/DAY-OBS/raw|processed/…, or SITEID/INSTRUME/bpm/… for a bad-pixel mask."""
     names = {name: str(frame.fields.get(name, "")) for name in ("SITEID", "INSTRUME", "DAY-OBS", "RLEVEL")}
     is_mask = "BPM" in (frame.fields.get("OBSTYPE"), frame.headers.get("EXTNAME")) or re.search(
         r"(^|-)bpm-|-bpm$", frame.basename.replace("_", "-")
@@ -83,7 +83,7 @@ def _object_key(frame: Frame, version: Version) -> str:
 
 
 def _version_id(key: str) -> str:
-    """The store's VersionId: a UUID has lost its dashes to fit into the archive's 32 characters."""
+    """The store's VersionId; the archive has a UUID without dashes, because its field holds 32 characters."""
     return str(uuid.UUID(key)) if re.fullmatch(r"[0-9a-f]{32}", key) else key
 
 
@@ -103,7 +103,7 @@ def _iso(moment: datetime) -> str:
 
 
 def _west_and_east(area: dict[str, Any] | None) -> dict[str, Any] | None:
-    """The archive answers right ascensions in -180..180, whatever it was given."""
+    """The archive always answers right ascensions in -180..180 degrees."""
     if area is None:
         return None
     rings = [[[ra - 360 if ra > 180 else ra, dec] for ra, dec in ring] for ring in area["coordinates"]]
@@ -112,7 +112,7 @@ def _west_and_east(area: dict[str, Any] | None) -> dict[str, Any] | None:
 
 @dataclass(frozen=True)
 class Page:
-    """A `limit` (default 100, at most 1000) and an `offset`; values that are no numbers are ignored."""
+    """A `limit` (default 100, at most 1000) and an `offset`; values that are not numbers are ignored."""
 
     limit: int
     offset: int

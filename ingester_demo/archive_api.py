@@ -1,7 +1,7 @@
-"""A small Archive API for demos and tests: Flask before SQLite, for flat (`lco`) or nested (`ocs`) records.
+"""A small Archive API for demos and tests: Flask and SQLite, for flat (`lco`) or nested (`ocs`) records.
 
-It answers as running archives were seen to answer, in the ways a client can trip over: see the routes. It is
-no archive: one token may do everything, and there are no searches or related frames.
+Its answers are those observed on running archives, including the behaviour that surprises clients: see the routes.
+It is not a complete archive: one token may do everything, and there are no searches and no related frames.
 """
 
 import json
@@ -46,14 +46,13 @@ def create_app(
     record_format: str = "lco",
     extensions: Sequence[str] = (),
 ) -> Flask:
-    """The archive over the SQLite file `database`, which is made if need be.
+    """The archive over the SQLite file `database`, which is made if needed.
 
-    `token` is what POST and `versions/` demand. `ignores_md5_filter`: `versions/` returns every version, as
-    current releases do. `ignores_basename_exact`: as older releases do. `dict_refusals`: refused versions are
-    named `{"0": …}` instead of `[…]`, as by newer framework releases. `lag_seconds`: reading does not see
-    what is younger. `store_url`: address of the S3 bucket that links point into, such as
-    `http://127.0.0.1:9000/frames`. `record_format`: `lco` or `ocs`, the records that it takes.
-    `extensions`: what it knows beside the usual ones, if `ocs`.
+    `token` is required for POST and `versions/`. `ignores_md5_filter`: `versions/` returns every version, as
+    current releases do. `ignores_basename_exact`: `frames/` ignores it, as older releases do. `dict_refusals`: refused
+    versions are named `{"0": …}` instead of `[…]`, as with newer framework releases. `lag_seconds`: GET shows only
+    what is older. `store_url`: URL of the S3 bucket for links, such as `http://127.0.0.1:9000/frames`.
+    `record_format`: `lco` or `ocs`, the records that it accepts. `extensions`: for `ocs`, those that it also knows.
     """
     app = Flask(__name__)
     app.json.sort_keys = False  # type: ignore[attr-defined]  # the default provider has it, the base class not
@@ -71,7 +70,7 @@ def create_app(
 
 
 def _authenticate_first(app: Flask, token: str) -> None:
-    """A bad token is refused everywhere, even where none is needed; POST and `versions/` need one."""
+    """POST and `versions/` need a token; a wrong one is refused everywhere, even where none is needed."""
 
     @app.before_request
     def authenticate() -> None:
@@ -79,13 +78,13 @@ def _authenticate_first(app: Flask, token: str) -> None:
         if scheme == "Token" and given.strip() != token:
             raise RefusedError(401, {"detail": "Invalid token."})
         needed = request.method == "POST" or request.path == "/versions/"
-        # A redirect to the path with a slash comes before the question who is asking.
+        # The redirect to the path with a slash comes before authentication.
         if needed and scheme != "Token" and request.path.endswith("/"):
             raise RefusedError(401, {"detail": "Authentication credentials were not provided."})
 
 
 def _answer_errors_in_json(app: Flask) -> None:
-    """All that any 4xx says is JSON; a 500 is an HTML page, as the real archive's."""
+    """Every 4xx has a JSON body; a 500 has an HTML page, as in the real archive."""
 
     @app.errorhandler(RefusedError)
     def refuse(error: RefusedError) -> Response:
@@ -103,8 +102,8 @@ def _answer_errors_in_json(app: Flask) -> None:
 
     @app.after_request
     def redirect_as_django_does(response: Response) -> Response:
-        # Flask redirects to the path with a slash with 308, which keeps the method. The archive answers 301,
-        # by which clients turn their POST into a GET: a trap worth having in a demo.
+        # Flask redirects to the path with a slash with 308, which keeps the method. The archive answers 301, and
+        # clients then turn their POST into a GET. Tests need this behaviour.
         if response.status_code == 308:
             response.status_code = 301
         return response
@@ -161,7 +160,7 @@ def _add_posting(app: Flask, store: ArchiveStore, store_url: str, dict_refusals:
             if errors:
                 _refuse(errors, dict_refusals)
             frame = store.post(generation.posting(record))
-            generation.break_on_unknown_extensions(record)
+            generation.fail_on_unknown_extensions(record)
         except ClashError as clash:
             _refuse({"version_set": clash.found}, dict_refusals)
         except ServerFaultError as fault:
@@ -190,7 +189,7 @@ def _add_thumbnails(app: Flask, store: ArchiveStore, store_url: str, dict_refusa
 
 
 def _refuse(errors: Errors, dict_refusals: bool) -> NoReturn:
-    """Answer 400. `[{…}, {}]` says what is wrong with each version; newer releases write `{"0": {…}}`."""
+    """Answer 400. `[{…}, {}]` names the errors of each version; newer releases write `{"0": {…}}`."""
     versions = errors.get("version_set", [])
     if dict_refusals and all(isinstance(each, dict) for each in versions):
         by_number = {str(number): found for number, found in enumerate(versions) if found}
@@ -199,7 +198,7 @@ def _refuse(errors: Errors, dict_refusals: bool) -> NoReturn:
 
 
 def _posted_record() -> dict[str, Any]:
-    """The request's JSON object. Refuses what is no JSON, NaN and infinities included (RFC 8259, 6)."""
+    """The request's JSON object. Refuses what is not JSON, such as NaN and infinities (RFC 8259, 6)."""
     if not request.is_json:
         raise RefusedError(415, {"detail": f'Unsupported media type "{request.mimetype}" in request.'})
 

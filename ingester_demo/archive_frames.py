@@ -1,11 +1,11 @@
-"""What the demo's archive keeps: frames and their versions, as plain values."""
+"""The data of the demo's archive: frames and their versions, as plain values."""
 
 from dataclasses import dataclass
 from typing import Any
 
 
 class ClashError(Exception):
-    """A version's key or md5 is in the archive already; `found` names them, one dictionary a version."""
+    """A version's key or md5 is already in the archive; `found` names them, one dictionary a version."""
 
     def __init__(self, found: list[dict[str, list[str]]]) -> None:
         super().__init__(found)
@@ -27,7 +27,7 @@ class Version:
 class Posting:
     """A checked record, flat or nested: `fields` are the archive's columns by LCO's keywords, `headers` what it shows.
 
-    Of `fields` those are left out that the record says nothing of.
+    `fields` holds only what the record has.
     """
 
     basename: str

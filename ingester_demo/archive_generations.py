@@ -1,6 +1,6 @@
-"""The two generations of Archive API that the demo can be: how their records are checked, kept and shown.
+"""The two generations of Archive API: how their records are checked, kept and shown.
 
-Both keep a frame's fields by LCO's keywords. The rules of the nested records were seen on a running archive.
+Both keep a frame's fields by LCO's keywords. The rules of the nested records were observed on a running archive.
 """
 
 from collections.abc import Callable, Mapping
@@ -21,7 +21,7 @@ from ingester_demo.archive_rules import (
     text,
 )
 
-# The archive's own list is a setting of its site.
+# In the real archive this list is a setting of the site.
 CONFIGURATION_TYPES = (
     *("ARC", "BIAS", "BPM", "CATALOG", "DARK", "DOUBLE", "EXPERIMENTAL", "EXPOSE", "GUIDE", "LAMPFLAT", "SKYFLAT"),
     *("SPECTRUM", "STANDARD", "TARGET", "TRACE"),
@@ -49,7 +49,7 @@ NESTED_NAMES = {
 class Generation:
     """How records of one kind are checked (`fields`), kept (`posting`) and shown (`shown`: names by LCO's keywords).
 
-    Of `extensions` others than these are stored, and the archive breaks on them then; None: of none.
+    A record with an extension that is not in `extensions` is stored, and then the archive fails; None: it never fails.
     """
 
     fields: Fields
@@ -57,7 +57,7 @@ class Generation:
     shown: Mapping[str, str]
     extensions: tuple[str, ...] | None = None
 
-    def break_on_unknown_extensions(self, record: dict[str, Any]) -> None:
+    def fail_on_unknown_extensions(self, record: dict[str, Any]) -> None:
         """Raises ServerFaultError."""
         known = self.extensions
         if known is not None and any(each["extension"] not in known for each in record["version_set"]):

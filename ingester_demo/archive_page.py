@@ -1,4 +1,4 @@
-"""The demo archive's front page: what has been archived, newest first, in one self-contained HTML page."""
+"""The demo archive's front page: the archived frames, newest first, in one self-contained HTML page."""
 
 from typing import Any
 

@@ -1,7 +1,7 @@
 """What the demo's Archive API accepts: the field rules of the flat (`lco`) records.
 
-The rules were seen on a running archive; refusals have its shape, `{field: [messages]}`, and its way of
-naming header keywords with `_` for `-`.
+The rules were observed on a running archive. Refusals have its shape, `{field: [messages]}`, and write header keywords
+with `_` instead of `-`, as it does.
 """
 
 import re
@@ -24,11 +24,11 @@ MAX_BASENAME = 1000
 
 
 class ServerFaultError(Exception):
-    """The record is one on which the real archive breaks, and answers 500 instead of saying what is wrong."""
+    """The real archive fails on this record: it answers 500 and does not name the error."""
 
 
 def text(maximum: int | None = None, *, blank: bool = False, null: bool = False) -> Check:
-    """A check for a text of at most `maximum` characters; numbers pass as texts, as in the real archive."""
+    """A check for a text of at most `maximum` characters; numbers are accepted, as in the real archive."""
 
     def check(value: Any) -> str | None:
         if value is None:
@@ -75,7 +75,7 @@ def exposure_time(value: Any) -> str | None:
 
 
 def moment(value: Any) -> str | None:
-    """An ISO date and time, or null (with which the frame is taken but never seen again)."""
+    """An ISO date and time, or null (the archive accepts the frame but never shows it)."""
     if value is None:
         return None
     try:
@@ -88,7 +88,7 @@ def moment(value: Any) -> str | None:
 def area(value: Any) -> str | None:
     """A GeoJSON Polygon of closed rings of [RA, Dec] in degrees, or null.
 
-    Raises ServerFaultError for a Point and for a ring exactly 180 degrees wide, where the real one breaks.
+    Raises ServerFaultError for a Point and for a ring exactly 180 degrees wide, because the real archive fails on them.
     """
     if value is None:
         return None
@@ -138,7 +138,7 @@ FIELDS: Fields = {
     "BLKUID": (False, integer),
     "REQNUM": (False, integer),
 }
-"""The fields the archive makes columns of: required or not, and the check of a value that is there."""
+"""The fields that are columns in the archive: whether required, and the check of a value."""
 
 VERSION_FIELDS: Fields = {
     "key": (True, text(32)),
@@ -148,11 +148,11 @@ VERSION_FIELDS: Fields = {
 
 
 def field_errors(record: dict[str, Any], fields: Fields = FIELDS) -> Errors:
-    """All that is wrong with a record, by field; `version_set` has one dictionary a version. Empty: nothing.
+    """All errors of a record, by field; `version_set` has one dictionary a version. Empty: no errors.
 
     Raises ServerFaultError where the real archive answers 500.
     """
-    _break_where_the_archive_breaks(record)
+    _fail_where_the_archive_fails(record)
     errors: Errors = {name.replace("-", "_"): found for name, found in _check(record, fields).items()}
     versions = record["version_set"]
     if not isinstance(versions, list) or not versions:
@@ -171,7 +171,7 @@ def flat_posting(record: dict[str, Any]) -> Posting:
     return Posting(record["basename"], record["area"], record["version_set"], fields, headers)
 
 
-def _break_where_the_archive_breaks(record: dict[str, Any]) -> None:
+def _fail_where_the_archive_fails(record: dict[str, Any]) -> None:
     if "version_set" not in record:
         raise ServerFaultError("version_set is missing")
     if "" in record:

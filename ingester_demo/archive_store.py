@@ -1,8 +1,8 @@
-# ruff: noqa: S608 - what is put into SQL here are this file's own constants; values are bound
-"""Frames and their versions in SQLite: the memory of the demo's Archive API.
+# ruff: noqa: S608 - only constants of this file are put into SQL text; values are bound
+"""Frames and their versions in SQLite: the storage of the demo's Archive API.
 
-That a VersionId and an md5 occur once is kept by the database itself (UNIQUE), so of identical POSTs at the
-same moment exactly one is taken.
+The database itself keeps VersionId and md5 unique, so that of identical POSTs at the same moment exactly one is
+accepted.
 """
 
 import json
@@ -43,21 +43,21 @@ CREATE TABLE IF NOT EXISTS thumbnails (
 CREATE INDEX IF NOT EXISTS versions_by_frame ON versions(frame_id);
 """
 
-# A frame without a date of observation is taken and then never seen again, as in the real archive.
+# A frame without a date of observation is accepted and then never shown, as in the real archive.
 VISIBLE = "json_extract(fields, '$.\"DATE-OBS\"') IS NOT NULL AND created <= :before"
 
 
 class ArchiveStore:
     """The archive in the SQLite file `database`; may be used from many threads at once.
 
-    What is younger than `lag_seconds` is not shown by the methods that read, as by a replica that lags.
+    The methods that read show only what is older than `lag_seconds`, like a replica that lags.
     """
 
     def __init__(self, database: str | Path, lag_seconds: float = 0.0) -> None:
         self._database = str(database)
         self._lag = lag_seconds
-        # Never used again, but kept open: SQLite empties the write-ahead log whenever the last connection to
-        # a database closes, which would cost every request a sync of the disk.
+        # This connection stays open unused: SQLite empties the write-ahead log when the last connection closes, and
+        # then every request would wait for a sync of the disk.
         self._anchor = sqlite3.connect(self._database, check_same_thread=False)
         self._anchor.execute("PRAGMA journal_mode=WAL")
         self._anchor.executescript(SCHEMA)
@@ -65,7 +65,7 @@ class ArchiveStore:
     def post(self, posted: Posting) -> Frame:
         """Store a checked record as a new frame, or as a new version of the frame of that basename.
 
-        Raises ClashError, with nothing stored, if a key or an md5 is there already.
+        Raises ClashError, with nothing stored, if a key or an md5 is already there.
         """
         with self._connection() as database:
             database.execute("BEGIN IMMEDIATE")
@@ -85,7 +85,7 @@ class ArchiveStore:
         return frame
 
     def post_thumbnail(self, posted: Posting, frame_basename: str, size: str) -> Thumbnail:
-        """Store a checked thumbnail, in place of one of this name; its frame is made if it is not there."""
+        """Store a checked thumbnail; it replaces one with the same name. Its frame is made if it does not exist."""
         [version] = posted.version_set
         with self._connection() as database:
             database.execute("BEGIN IMMEDIATE")
@@ -99,7 +99,7 @@ class ArchiveStore:
         return next(each for each in self.thumbnails() if each.basename == posted.basename)
 
     def thumbnails(self) -> list[Thumbnail]:
-        """All thumbnails; no lag."""
+        """All thumbnails, without lag."""
         with self._connection() as database:
             rows = database.execute("SELECT frame_id, basename, size, key, extension FROM thumbnails").fetchall()
             now = time.time()
@@ -107,12 +107,12 @@ class ArchiveStore:
         return [Thumbnail(frame, *row[1:]) for frame, row in zip(frames, rows, strict=True)]
 
     def clashes(self, version_set: list[Any]) -> list[dict[str, list[str]]]:
-        """What of each version's key and md5 is in the archive already; no lag."""
+        """The key and md5 of each version that are already in the archive, without lag."""
         with self._connection() as database:
             return _clashes(database, version_set)
 
     def frame(self, frame_id: int) -> Frame | None:
-        """The frame with this id, if it can be seen."""
+        """The frame with this id, if the archive shows it."""
         with self._connection() as database:
             found = _load(database, f"id = :id AND {VISIBLE}", {"id": frame_id, "before": self._before()})
         return found[0] if found else None
@@ -120,7 +120,7 @@ class ArchiveStore:
     def frames(
         self, contains: str = "", exactly: str | None = None, limit: int = 100, offset: int = 0
     ) -> tuple[int, list[Frame]]:
-        """How many frames match, and those from `offset` on, at most `limit`, the newest first."""
+        """The number of frames that match, and at most `limit` of them from `offset` on, the newest first."""
         where = f"instr(basename, :contains) AND (:exactly IS NULL OR basename = :exactly) AND {VISIBLE}"
         values = {"contains": contains, "exactly": exactly, "before": self._before()}
         page = {"limit": limit, "offset": offset}
@@ -130,7 +130,7 @@ class ArchiveStore:
             return count, _load(database, paged, values | page)
 
     def versions(self, md5: str | None = None, limit: int = 100, offset: int = 0) -> tuple[int, list[Version]]:
-        """How many versions there are (with this md5, if given), and one page of them, the newest first."""
+        """The number of versions (with this md5, if given), and one page of them, the newest first."""
         where = "(:md5 IS NULL OR md5 = :md5) AND created <= :before"
         values: dict[str, Any] = {"md5": md5, "before": self._before()}
         page = {"limit": limit, "offset": offset}
@@ -144,7 +144,7 @@ class ArchiveStore:
         return count, [Version(*row) for row in rows]
 
     def owner(self, version_id: int) -> Frame:
-        """The frame a version belongs to, seen or not."""
+        """The frame of a version, whether the archive shows it or not."""
         with self._connection() as database:
             where = "id = (SELECT frame_id FROM versions WHERE versions.id = :id)"
             return _load(database, where, {"id": version_id, "before": time.time()})[0]
@@ -154,7 +154,7 @@ class ArchiveStore:
 
     @contextmanager
     def _connection(self) -> Iterator[sqlite3.Connection]:
-        """A connection of one's own; what is not committed when it closes is rolled back."""
+        """A new connection; when it closes, what is not committed is rolled back."""
         connection = sqlite3.connect(self._database, timeout=30, isolation_level=None)
         try:
             connection.execute("PRAGMA synchronous=NORMAL")
@@ -175,7 +175,7 @@ def _clashes(database: sqlite3.Connection, version_set: list[Any]) -> list[dict[
 
 
 def _put_frame(database: sqlite3.Connection, posted: Posting) -> int:
-    """New, or overwritten: headers are replaced, but a field the new record lacks keeps its value."""
+    """Insert or update a frame: headers are replaced, but a field that the new record lacks keeps its value."""
     row = database.execute("SELECT fields FROM frames WHERE basename = ?", (posted.basename,)).fetchone()
     fields = (json.loads(row[0]) if row else {}) | posted.fields
     stored = database.execute(

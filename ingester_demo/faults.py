@@ -8,9 +8,9 @@ KINDS = ("error", "slow", "cut", "drop_answer", "down")
 
 @dataclass(frozen=True)
 class Fault:
-    """One way to fail and when; the fields are those of the JSON object (see flaky.py).
+    """A way to fail, and when; the fields are those of the JSON object (see flaky.py).
 
-    Raises TypeError for an unknown field and ValueError for a value that makes no sense.
+    Raises TypeError for an unknown field and ValueError for an invalid value.
     """
 
     kind: str = "error"
@@ -33,16 +33,16 @@ class Fault:
         if self.rate is not None and not 0 <= self.rate <= 1:
             raise ValueError("rate must be within 0 and 1")
         if not 400 <= self.status <= 599:
-            raise ValueError("status must be an error's, 400 to 599")
+            raise ValueError("status must be within 400 and 599")
 
     def matches(self, method: str, path: str) -> bool:
-        """True if a request with this method and path is one the fault is about."""
+        """Whether the fault applies to requests with this method and path."""
         return path.startswith(self.path) and (self.method is None or self.method.upper() == method)
 
 
 @dataclass
 class ArmedFault:
-    """A fault at work: how many requests it has met, and how many it has spoilt."""
+    """An active fault: how many requests it has matched, and how many it has made fail."""
 
     fault: Fault
     matched: int = 0
@@ -50,7 +50,7 @@ class ArmedFault:
     chance: random.Random = field(init=False)
 
     def __post_init__(self) -> None:
-        self.chance = random.Random(self.fault.seed)  # noqa: S311 - repeatable is what it should be
+        self.chance = random.Random(self.fault.seed)  # noqa: S311 - it must be repeatable
 
     def is_due(self) -> bool:
         """Count a matching request and decide whether it fails."""

@@ -1,18 +1,18 @@
-"""Faults on request: a WSGI middleware that makes a healthy server fail in chosen ways.
+"""Faults on request: a WSGI middleware that makes a server fail in chosen ways.
 
-Both demo servers stand behind one. It is steered over HTTP: `PUT /_faults` sets faults, `GET /_faults` shows
-them with counters, `DELETE /_faults` ends them. A fault is a JSON object (several: a list of them; of those
-that match a request the first that is due happens):
+Both demo servers have it. It is controlled over HTTP: `PUT /_faults` sets faults, `GET /_faults` shows them with
+counters, `DELETE /_faults` ends them. A fault is a JSON object. For several faults send a list; of those that match a
+request, the first that is due is injected.
 
-    {"kind": "error", "status": 503}      the answer is this 5xx, and the request is not carried out
-    {"kind": "slow", "seconds": 2}        the request waits, then is carried out
-    {"kind": "cut"}                       carried out; the connection closes after half of the answer's body
-    {"kind": "drop_answer"}               carried out; the connection closes without an answer
+    {"kind": "error", "status": 503}      the answer is this 5xx, and the request is not executed
+    {"kind": "slow", "seconds": 2}        the request waits, then is executed
+    {"kind": "cut"}                       executed; the connection closes after half of the answer's body
+    {"kind": "drop_answer"}               executed; the connection closes without an answer
     {"kind": "down"}                      the connection closes at once
 
-with, optionally, `every` (the N-th, 2N-th, … matching request; without it and `rate`: each one), `rate` and
-`seed` (that share of them, by chance, repeatably), `method` and `path` (a prefix) to match requests, and
-`times` (end after so many).
+Optional fields: `every` (the N-th, 2N-th, … matching request; without `every` and `rate`: each one), `rate` and `seed`
+(a random share of the requests, repeatable), `method` and `path` (a prefix) to match requests, and `times` (the fault
+ends after so many).
 """
 
 import json
@@ -32,7 +32,7 @@ CONTROL_PATH = "/_faults"
 
 
 class Flaky:
-    """Put in front of `app`; does nothing until told to fail."""
+    """Wraps `app`; passes every request on until a fault is set."""
 
     def __init__(self, app: "WSGIApplication") -> None:
         self._app = app
@@ -62,7 +62,7 @@ class Flaky:
             }
 
     def set_faults(self, faults: list[Fault]) -> None:
-        """Replace all faults and begin counting anew; an empty list means health."""
+        """Replace all faults and reset the counters; an empty list ends all faults."""
         with self._lock:
             self._armed = [ArmedFault(fault) for fault in faults]
             self._requests = 0
@@ -82,12 +82,12 @@ class Flaky:
             time.sleep(fault.seconds)
             return self._app(environ, start_response)
         if fault.kind == "error":
-            # Servers' own 5xx are pages, whatever the API speaks: a client must not count on JSON or XML.
+            # Real servers answer a 5xx with an HTML page, so a client must not rely on JSON or XML.
             text = f"<html><body><h1>{fault.status}: a fault injected on request</h1></body></html>"
             return _answer(start_response, f"{fault.status} Injected Fault", "text/html", text)
         if fault.kind == "down":
             raise ConnectionAbortedError("injected: down")
-        status, headers, body = _carried_out(self._app, environ)
+        status, headers, body = _executed(self._app, environ)
         if fault.kind == "drop_answer" or len(body) < 2:
             raise ConnectionAbortedError(f"injected: {fault.kind}")
         kept = [(name, value) for name, value in headers if name.lower() != "content-length"]
@@ -107,13 +107,13 @@ class Flaky:
             status, shown = "405 Method Not Allowed", {"detail": "GET, PUT or DELETE"}
         shown = shown or self.state()
         if method == "DELETE":
-            self.set_faults([])  # after the look: the answer still says what has happened
+            self.set_faults([])  # after `state`, so that the answer still has the counters
         return _answer(start_response, status, "application/json", json.dumps(shown))
 
 
 def _parse(environ: "WSGIEnvironment") -> list[Fault]:
-    told = json.loads(environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0)))
-    return [Fault(**each) for each in (told if isinstance(told, list) else [told])]
+    parsed = json.loads(environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0)))
+    return [Fault(**each) for each in (parsed if isinstance(parsed, list) else [parsed])]
 
 
 def _answer(start_response: "StartResponse", status: str, kind: str, text: str) -> Iterable[bytes]:
@@ -122,8 +122,8 @@ def _answer(start_response: "StartResponse", status: str, kind: str, text: str) 
     return [body]
 
 
-def _carried_out(app: "WSGIApplication", environ: "WSGIEnvironment") -> tuple[str, list[tuple[str, str]], bytes]:
-    """Let `app` do all of its work and keep the answer."""
+def _executed(app: "WSGIApplication", environ: "WSGIEnvironment") -> tuple[str, list[tuple[str, str]], bytes]:
+    """Run `app` to its end and return its complete answer."""
     heads: list[tuple[str, list[tuple[str, str]]]] = []
     written: list[bytes] = []
 

@@ -1,9 +1,9 @@
 """An HTTP/1.1 server for the demo's WSGI applications: werkzeug's threaded server, with keep-alive.
 
-werkzeug's own request handler closes the connection after every answer and waits 10 ms for left-over bytes
-first. Clients that pool connections (boto3, requests) would then never be tested with a reused one, so the
-handler here keeps connections open, and reads what an application left of a request's body, lest the next
-request on the connection begin with it.
+werkzeug's own request handler closes the connection after every answer, and first waits 10 ms for left-over bytes.
+Clients that pool connections (boto3, requests) would then never be tested with a reused one. The handler here keeps
+connections open. It also reads the part of a request's body that the application did not read: otherwise the next
+request on the connection would begin with it.
 """
 
 import io
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
     from _typeshed.wsgi import WSGIApplication
 
-HOST = "127.0.0.1"
+LOOPBACK = "127.0.0.1"
 DRAIN_LIMIT = 64 * 2**20
-"""Bytes of an unread body that are read away to save a connection; beyond that it is closed."""
+"""The most bytes of an unread body that are read to keep a connection open; with more, it is closed."""
 
 
 class _Body(io.RawIOBase):
-    """The bytes of one request's body, and never those of the request behind it."""
+    """The bytes of one request's body, and never those of the next request."""
 
     def __init__(self, stream: BinaryIO, length: int) -> None:
         self._stream = stream
@@ -39,7 +39,7 @@ class _Body(io.RawIOBase):
     def readinto(self, buffer: "WriteableBuffer") -> int:
         piece = self._stream.read(min(len(memoryview(buffer)), self.left))
         memoryview(buffer)[: len(piece)] = piece
-        # A stream that ends early has nothing left, whatever its Content-Length promised.
+        # A stream may end before its Content-Length is reached; then nothing is left.
         self.left = self.left - len(piece) if piece else 0
         return len(piece)
 
@@ -71,7 +71,7 @@ class _Answer:
                 self._handler.wfile.write(piece)
 
     def finish(self) -> None:
-        """End the body and push what is buffered out."""
+        """End the body and flush the buffer."""
         self.write(b"")
         if self._chunked:
             self._handler.wfile.write(b"0\r\n\r\n")
@@ -87,13 +87,13 @@ class _Answer:
             handler.send_header(name, value)
         if "date" not in names:
             handler.send_header("Date", formatdate(usegmt=True))
-        self._settle_length(int(code), "content-length" in names)
+        self._choose_framing(int(code), "content-length" in names)
         if handler.close_connection:
             handler.send_header("Connection", "close")
         handler.end_headers()
 
-    def _settle_length(self, code: int, known: bool) -> None:
-        """A body of unknown length goes in chunks, or ends with the connection (RFC 9112, 6.3)."""
+    def _choose_framing(self, code: int, known: bool) -> None:
+        """A body of unknown length is sent in chunks, or ends when the connection closes (RFC 9112, 6.3)."""
         if known or code < 200 or code in {204, 304} or self._handler.command == "HEAD":
             return
         if self._handler.request_version >= "HTTP/1.1":
@@ -106,13 +106,13 @@ class _Answer:
 class KeepAliveHandler(WSGIRequestHandler):
     """Serve many requests on one connection.
 
-    An application that raises a `ConnectionError` has the connection closed where it stands: nothing more is
-    sent, not even an error. `flaky.Flaky` works by this.
+    If the application raises a `ConnectionError`, the connection is closed at once: nothing more is sent, not even an
+    error. `flaky.Flaky` uses this.
     """
 
     protocol_version = "HTTP/1.1"
-    # Headers and a small body leave in one send, and no send waits for the ack of another: otherwise the
-    # client's delayed ack makes an answer take 40 ms.
+    # Headers and a small body leave in one send, and no send waits for the ACK of another. Otherwise the client's
+    # delayed ACK makes an answer take 40 ms.
     wbufsize = 64 * 2**10
     disable_nagle_algorithm = True
 
@@ -128,7 +128,7 @@ class KeepAliveHandler(WSGIRequestHandler):
         try:
             body = self._bounded_body(environ)
         except ValueError:
-            self.send_error(400, "Content-Length is no number")
+            self.send_error(400, "Content-Length is not a number")
             return
         environ["wsgi.input"] = body
         answer = _Answer(self)
@@ -137,19 +137,19 @@ class KeepAliveHandler(WSGIRequestHandler):
             self._drain(body)
         except (ConnectionError, TimeoutError):
             self.close_connection = True
-        except Exception:  # a server outlives whatever its application does
+        except Exception:  # the server must survive every error of its application
             self._fail(answer)
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
-        """Say nothing: a demo's terminal is for the ingester's own words."""
+        """Log nothing: the demo's terminal shows the output of the ingester."""
 
-    def log(self, type: str, message: str, *args: Any) -> None:  # noqa: A002 - the base class calls it so
-        """Errors go to stderr, all else nowhere."""
+    def log(self, type: str, message: str, *args: Any) -> None:  # noqa: A002 - the base class's name
+        """Write errors to stderr and drop the rest."""
         if type == "error":
             sys.stderr.write(f"{message % args if args else message}\n")
 
     def _bounded_body(self, environ: dict[str, Any]) -> _Body:
-        if environ.get("wsgi.input_terminated"):  # chunked: the base class put its decoder there, it knows the end
+        if environ.get("wsgi.input_terminated"):  # chunked: the base class's decoder knows the end
             return _Body(environ["wsgi.input"], sys.maxsize)
         return _Body(environ["wsgi.input"], max(0, int(environ.get("CONTENT_LENGTH") or 0)))
 
@@ -165,18 +165,18 @@ class KeepAliveHandler(WSGIRequestHandler):
                 close()
 
     def _drain(self, body: _Body) -> None:
-        """Read away what the application left, so that the next request begins where it should."""
-        # Also when the connection is to close: closing on unread bytes resets it, and the answer may be lost.
+        """Read what the application left unread, so that the next request begins at its own first byte."""
+        # Also before the connection closes: to close it with unread bytes resets it, and the answer may be lost.
         read = 0
         try:
             while body.left > 0 and read < DRAIN_LIMIT:
                 read += len(body.read(2**16) or b"")
-        except OSError:  # gone, or its chunks make no sense: nothing can be read from it any more
+        except OSError:  # the client is gone, or its chunks are malformed
             self.close_connection = True
         self.close_connection = self.close_connection or body.left > 0
 
     def _fail(self, answer: _Answer) -> None:
-        """The application broke: say so on stderr and to the client, if it has heard nothing yet."""
+        """Report the application's error on stderr, and to the client if no answer has begun."""
         self.close_connection = True
         sys.stderr.write(f"{self.command} {self.path} failed:\n{traceback.format_exc()}")
         if not answer.begun:
@@ -185,16 +185,21 @@ class KeepAliveHandler(WSGIRequestHandler):
 
 
 @contextmanager
-def running(app: "WSGIApplication", port: int = 0, handler: type[KeepAliveHandler] = KeepAliveHandler) -> Iterator[str]:
-    """Serve `app` on 127.0.0.1 from a background thread; the value is its address, `http://127.0.0.1:PORT/`.
+def running(
+    app: "WSGIApplication",
+    port: int = 0,
+    handler: type[KeepAliveHandler] = KeepAliveHandler,
+    host: str = LOOPBACK,
+) -> Iterator[str]:
+    """Serve `app` from a background thread; the value is its URL, `http://HOST:PORT/`.
 
-    `port` 0 takes a free one. Raises SystemExit, after a line on stderr, if the port is taken.
+    `port` 0 takes a free one. Raises SystemExit, after a line on stderr, if the port is in use.
     """
-    server = ThreadedWSGIServer(HOST, port, app, handler)
+    server = ThreadedWSGIServer(host, port, app, handler)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
     thread.start()
     try:
-        yield f"http://{HOST}:{server.port}/"
+        yield f"http://{host}:{server.port}/"
     finally:
         server.shutdown()
         thread.join()

@@ -1,4 +1,4 @@
-"""What the demo shows at its end: a table of frames, and the dead letters."""
+"""What the demo prints: one line for each frame that ends, then a table of all frames and the dead letters."""
 
 from pathlib import Path
 from typing import Any
@@ -9,8 +9,14 @@ from ingester_demo.watch import Outcome
 COLUMNS = ("frame", "outcome", "S3 key", "frame id", "processed message", "seconds")
 
 
+def print_outcome(outcome: Outcome) -> None:
+    """Print one line for a frame whose outcome is known."""
+    detail = outcome.letter.reason if outcome.letter else ""
+    print(f"  {outcome.seconds:6.2f} s  {outcome.word:<12} {outcome.path.name} {detail}".rstrip(), flush=True)
+
+
 def table(outcomes: list[Outcome], keys: dict[str, str]) -> str:
-    """One row a frame; `keys` are the S3 keys by VersionId, as the store itself lists them."""
+    """One row a frame; `keys` are the S3 keys by VersionId, as the store lists them."""
     rows = [COLUMNS, *(_row(outcome, keys) for outcome in outcomes)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(COLUMNS))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
@@ -18,7 +24,7 @@ def table(outcomes: list[Outcome], keys: dict[str, str]) -> str:
 
 
 def letters(outcomes: list[Outcome]) -> str:
-    """The dead letters, each with its reason."""
+    """The dead letters, each with its reason; empty if there are none."""
     return "\n".join(
         f"  {outcome.path.name}: {outcome.letter.reason} after {_times(outcome.letter.attempts)} in step "
         f"{outcome.letter.step}\n    {outcome.letter.text}"
@@ -28,14 +34,14 @@ def letters(outcomes: list[Outcome]) -> str:
 
 
 def stored_keys(store: S3Server) -> dict[str, str]:
-    """Every version in the bucket: its key by its VersionId, written as the archive has it."""
+    """The key of every version in the bucket, by its VersionId as the archive writes it: without dashes."""
     pages = store.client().get_paginator("list_object_versions").paginate(Bucket=store.bucket)
     versions = [version for page in pages for version in page.get("Versions", [])]
     return {version["VersionId"].replace("-", ""): version["Key"] for version in versions}
 
 
-def is_as_hoped(outcome: Outcome, bad: dict[Path, str], archive: ArchiveServer, keys: dict[str, str]) -> bool:
-    """Whether a good frame is stored, archived and announced, and a bad one a dead letter for the right reason."""
+def is_as_expected(outcome: Outcome, bad: dict[Path, str], archive: ArchiveServer, keys: dict[str, str]) -> bool:
+    """Whether a good frame is stored, archived and announced, or a bad one is a dead letter for the right reason."""
     if outcome.path in bad:
         return outcome.letter is not None and outcome.letter.reason == bad[outcome.path]
     if outcome.word == "ignored":
@@ -60,6 +66,6 @@ def _row(outcome: Outcome, keys: dict[str, str]) -> tuple[str, ...]:
         word,
         keys.get(version.get("key", ""), "-"),
         str(record.get("frameid", "-")),
-        "seen" if outcome.record else "-",
+        "received" if outcome.record else "-",
         "-" if outcome.seconds is None else f"{outcome.seconds:.2f}",
     )

@@ -1,7 +1,7 @@
-"""An S3 store in memory for demos and tests: moto's S3, with the checks of the body that moto leaves out.
+"""An S3 store in memory for demos and tests: moto's S3, plus the checks of the body that moto does not make.
 
-Objects live as long as the process. Any credentials are taken. Buckets are named in the path, never in the
-host.
+Objects exist as long as the process. All credentials are accepted. The bucket is part of the path, not of the host
+name.
 """
 
 import base64
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 PIECE = 2**20
-"""Bytes held in memory of a body on its way to moto; the rest of it waits in a temporary file."""
+"""A body with more bytes than this goes to moto through a temporary file."""
 
 MESSAGES = {
     "BadDigest": "The Content-MD5 you specified did not match what we received.",
@@ -40,10 +40,10 @@ def create_app() -> "WSGIApplication":
 
 
 class CheckedBodies:
-    """Refuse a body that is not the one meant, as every real store does, before `app` sees it.
+    """Refuse a wrong or incomplete body before `app` sees it, as every real store does.
 
-    Wrong Content-MD5: 400 BadDigest; a malformed one: 400 InvalidDigest; fewer bytes than promised (a client
-    that died half-way): 400 IncompleteBody.
+    Wrong Content-MD5: 400 BadDigest. Malformed Content-MD5: 400 InvalidDigest. Fewer bytes than Content-Length (the
+    client died during the transfer): 400 IncompleteBody.
     """
 
     def __init__(self, app: "WSGIApplication") -> None:
@@ -64,14 +64,14 @@ class CheckedBodies:
             body.seek(0)
             environ |= {"wsgi.input": body, "CONTENT_LENGTH": str(size)}
             environ.pop("HTTP_TRANSFER_ENCODING", None)
-            # moto has read the body when this returns, so that the file may close.
+            # moto has read the body when this returns, so the file can be closed.
             return self._app(environ, start_response)
 
 
 def make_bucket(endpoint: str, name: str, versioned: bool = True) -> None:
-    """Create the bucket `name`, with versioning unless told not to, in the store at `endpoint` (a URL).
+    """Create the bucket `name` in the store at `endpoint` (a URL), with versioning by default.
 
-    Raises botocore's ClientError if the store refuses, EndpointConnectionError if there is none.
+    Raises botocore's ClientError if the store refuses, EndpointConnectionError if no store answers.
     """
     client = boto3.client(
         "s3",
@@ -87,7 +87,7 @@ def make_bucket(endpoint: str, name: str, versioned: bool = True) -> None:
 
 
 def _expected_md5(environ: "WSGIEnvironment") -> bytes | None:
-    """The md5 that the header names: None without a header, empty if the header is malformed."""
+    """The md5 in the header Content-MD5: None without the header, empty if it is malformed."""
     header = environ.get("HTTP_CONTENT_MD5")
     if header is None:
         return None
@@ -106,7 +106,7 @@ def _copy(source: IO[bytes], target: IO[bytes]) -> int:
 
 
 def _md5(body: IO[bytes], environ: "WSGIEnvironment") -> bytes:
-    """The md5 of the object in `body`, which may be wrapped in aws-chunked encoding."""
+    """The md5 of the object in `body`, which may have aws-chunked encoding."""
     body.seek(0)
     chunked = "aws-chunked" in environ.get("HTTP_CONTENT_ENCODING", "") or environ.get(
         "HTTP_X_AMZ_CONTENT_SHA256", ""

@@ -1,6 +1,6 @@
-"""Write one sample file: an image, a catalogue or a package that shows a given exposure.
+"""Write one sample file: an image, a catalogue or a package of a given exposure.
 
-Each writer takes the directory, the exposure and the image's side in pixels, and returns the file's path.
+Each writer takes the directory, the exposure and the side of the image in pixels, and returns the path of the file.
 The same arguments give the same bytes.
 """
 
@@ -26,7 +26,7 @@ Writer = Callable[[Path, Exposure, int], Path]
 
 
 def _sky(exposure: Exposure, pixels: int) -> npt.NDArray[np.float32]:
-    """An image in counts: noise on a background, and for a look at the sky some stars."""
+    """An image in counts: noise on a background, and stars if the exposure shows the sky."""
     chance = np.random.default_rng([exposure.night.toordinal(), exposure.number, exposure.level])
     image = chance.normal(300 + exposure.seconds, 8, (pixels, pixels)).astype(np.float32)
     if exposure.obstype not in {"BIAS", "DARK", "SKYFLAT"}:
@@ -55,7 +55,7 @@ def _write(path: Path, *hdus: fits.PrimaryHDU | fits.CompImageHDU | fits.BinTabl
 
 
 def _compressed(hdu: fits.PrimaryHDU) -> tuple[fits.PrimaryHDU, fits.CompImageHDU]:
-    # The seed is fixed, or the dithering of float pixels would make different bytes each time.
+    # The seed is fixed; otherwise the dithering of float pixels would give different bytes each time.
     compressed = fits.CompImageHDU(
         hdu.data, hdu.header, name="SCI", compression_type="RICE_1", quantize_level=16, dither_seed=1
     )
@@ -63,7 +63,7 @@ def _compressed(hdu: fits.PrimaryHDU) -> tuple[fits.PrimaryHDU, fits.CompImageHD
 
 
 def _summed(hdu: fits.PrimaryHDU) -> fits.PrimaryHDU:
-    """Add CHECKSUM and DATASUM; the note stands in for the time of day, which would change the bytes."""
+    """Add CHECKSUM and DATASUM; the note replaces the time of day, which would change the bytes."""
     hdu.add_datasum(when=CHECKSUM_NOTE)
     hdu.add_checksum(when=CHECKSUM_NOTE)
     return hdu
@@ -90,7 +90,7 @@ def packed(suffix: str) -> Writer:
 
 
 def catalogue(directory: Path, exposure: Exposure, pixels: int) -> Path:
-    """A table of sources behind a primary HDU without data, which carries the frame's keywords."""
+    """A table of sources after a primary HDU without data, which has the keywords of the frame."""
     primary = fits.PrimaryHDU(header=headers.header(exposure))
     chance = np.random.default_rng(exposure.number)
     sources = pixels * 4
@@ -111,7 +111,7 @@ def catalogue(directory: Path, exposure: Exposure, pixels: int) -> Path:
 
 
 def truncated(directory: Path, exposure: Exposure, pixels: int) -> Path:
-    """A raw frame whose copy broke off half-way through the pixels."""
+    """A raw frame whose copy ended in the middle of the pixels."""
     path = _write(directory / f"{exposure.name('e00')}.fits", _raw_hdu(exposure, pixels))
     with path.open("r+b") as file:
         file.truncate(path.stat().st_size - pixels * pixels - 17)
@@ -126,7 +126,7 @@ def keyword_missing(directory: Path, exposure: Exposure, pixels: int) -> Path:
 
 
 def floyds(directory: Path, exposure: Exposure, pixels: int) -> Path:
-    """A spectrograph's package: log, picture, and the spectrum whose header says where the slit was."""
+    """A spectrograph's package: a log, a picture, and a spectrum whose header has the position of the slit."""
     spectrum = _reduced_hdu(exposure, pixels)
     for keyword in ("CD1_1", "CD1_2", "CD2_1", "CD2_2"):
         del spectrum.header[keyword]
@@ -134,7 +134,7 @@ def floyds(directory: Path, exposure: Exposure, pixels: int) -> Path:
     request = headers.header(exposure)["REQNUM"]
     name = f"{exposure.proposal}_{request}_ftn_{exposure.day}_{exposure.number:04d}"
     members = {
-        f"{name}/README.txt": f"Reduced spectrum of {exposure.target}, made up.\n".encode(),
+        f"{name}/README.txt": f"Reduced spectrum of {exposure.target}, invented.\n".encode(),
         f"{name}/{exposure.name('e91')}.png": _picture(exposure, pixels),
         f"{name}/{exposure.name('e91')}.fits": _bytes(spectrum),
     }
@@ -142,11 +142,11 @@ def floyds(directory: Path, exposure: Exposure, pixels: int) -> Path:
 
 
 def nres(directory: Path, exposure: Exposure, pixels: int) -> Path:
-    """An echelle spectrograph's package, with a compressed spectrum inside and no place on the sky."""
+    """An echelle spectrograph's package, with a compressed spectrum and without a position on the sky."""
     spectrum = fits.PrimaryHDU(_sky(exposure, pixels), headers.header(exposure))
     name = exposure.name("e91")
     members = {
-        f"{name}/{name}.txt": f"Radial velocity of {exposure.target}, made up: 12.3 km/s\n".encode(),
+        f"{name}/{name}.txt": f"Radial velocity of {exposure.target}, invented: 12.3 km/s\n".encode(),
         f"{name}/{name}.fits.fz": _bytes(*_compressed(spectrum)),
     }
     return _package(directory / f"{name}.tar.gz", members, exposure)
@@ -159,7 +159,7 @@ def _bytes(*hdus: fits.PrimaryHDU | fits.CompImageHDU) -> bytes:
 
 
 def _package(path: Path, members: dict[str, bytes], exposure: Exposure) -> Path:
-    """A `.tar.gz` without times of today in it."""
+    """A `.tar.gz` that does not contain the current time."""
     with (
         gzip.GzipFile(path, "wb", compresslevel=1, mtime=0) as packed,
         tarfile.open(fileobj=packed, mode="w") as tar,
@@ -173,9 +173,9 @@ def _package(path: Path, members: dict[str, bytes], exposure: Exposure) -> Path:
 
 
 def _picture(exposure: Exposure, pixels: int) -> bytes:
-    """A grey PNG of the image (PNG specification: signature, IHDR, IDAT, IEND, each with length and CRC)."""
+    """A grey PNG of the image (PNG specification: signature, then IHDR, IDAT and IEND, each with length and CRC)."""
     image = np.clip(_sky(exposure, pixels) / 4, 0, 255).astype(np.uint8)
-    rows = b"".join(b"\0" + row.tobytes() for row in image)  # each row begins with its filter: none
+    rows = b"".join(b"\0" + row.tobytes() for row in image)  # each row begins with the number of its filter; 0 is none
 
     def chunk(kind: bytes, content: bytes) -> bytes:
         return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))

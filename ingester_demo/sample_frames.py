@@ -1,4 +1,4 @@
-"""Make sample frames: small files like those of a night at an observatory, good ones and broken ones.
+"""Make sample frames: small files like those of a night at an observatory, good ones and bad ones.
 
 The same arguments give the same bytes; different nights and numbers give different bytes.
 """
@@ -15,7 +15,7 @@ from ingester_demo.sample_headers import Exposure
 
 @dataclass(frozen=True)
 class SampleFrame:
-    """A file that was made: what it is, and whether it can be archived or else the reason code why not."""
+    """A file that was made: its kind, whether it can be archived, and if not the reason code."""
 
     path: Path
     kind: str
@@ -25,7 +25,7 @@ class SampleFrame:
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of sample: its name, a model of its exposure, how to write it, why it is refused (if it is)."""
+    """A kind of sample: its name, a model of its exposure, its writer, and if it is refused the reason code."""
 
     name: str
     model: Exposure
@@ -36,11 +36,11 @@ class Kind:
 def make_frames(
     directory: Path, count: int = 12, night: date | None = None, *, pixels: int = 300, first: int = 1
 ) -> list[SampleFrame]:
-    """Write `count` frames into `directory`, which is made if need be; of the first twelve, two are bad.
+    """Write `count` frames into `directory`, which is made if needed; two of the first twelve are bad.
 
-    `night`: the date on which the night began; the last one that is over everywhere by now, if None.
-    `pixels`: the side of the images; 300 gives files of 50 to 400 KB, 100 some of 30 KB. `first`: the first
-    frame's number, to make more frames of the same night. Further frames repeat the kinds.
+    `night`: the date on which the night began; None: the last night that is over at every site.
+    `pixels`: the side of the images; 300 gives files of 50 to 400 KB, 100 gives about 30 KB. `first`: the number of
+    the first frame, to make more frames of the same night. When all kinds are used, they repeat.
     """
     directory.mkdir(parents=True, exist_ok=True)
     begun = night or _last_night()
@@ -53,7 +53,7 @@ def make_frames(
 
 
 def _last_night() -> date:
-    # Hawaii's night is over 36 hours after its date began in UTC; frames must not lie in the future.
+    # The night in Hawaii ends 36 hours after its date began in UTC; frames must not be in the future.
     return (datetime.now(UTC) - timedelta(hours=36)).date()
 
 
@@ -98,4 +98,4 @@ KINDS = (
     Kind("reduced", replace(ELSEWHERE, level=91), files.plain("e91")),
     Kind("standard", STANDARD, files.plain("s00")),
 )
-"""The kinds in the order in which they are made, over and over."""
+"""The kinds, in the order in which they are made."""

@@ -1,4 +1,4 @@
-"""FITS headers like those of Las Cumbres Observatory's cameras, for the sample frames."""
+"""FITS headers for the sample frames, like those of Las Cumbres Observatory's cameras."""
 
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
@@ -11,7 +11,11 @@ Cards = dict[str, object]
 
 @dataclass(frozen=True)
 class Telescope:
-    """A place to observe from; `evening` is when its night begins, in hours UTC after the night's date."""
+    """A telescope and its site.
+
+    `evening` is the start of the night in hours after 0 h UTC of its date; `latitude` and `longitude` are in degrees,
+    `height` is in metres.
+    """
 
     site: str
     name: str
@@ -36,9 +40,9 @@ LSC_NRES = Telescope("lsc", "Cerro Tololo", "igla", "igla", "fa09", "lscnrs01", 
 
 @dataclass(frozen=True)
 class Exposure:
-    """One exposure of a night: who looked where, how long (seconds), through what, and what for.
+    """One exposure of a night: telescope, target, filter and purpose.
 
-    `level` is the reduction level (0 raw, 91 reduced), `ra` and `dec` are in degrees.
+    `level` is the reduction level (0 raw, 91 reduced), `ra` and `dec` are in degrees, `seconds` is the exposure time.
     """
 
     telescope: Telescope
@@ -55,7 +59,7 @@ class Exposure:
 
     @property
     def start(self) -> datetime:
-        """When it began, UTC: about a minute between exposures, and never the same moment for two numbers."""
+        """The start in UTC: about a minute between two exposures, and different for each number."""
         evening = datetime.combine(self.night, time()) + timedelta(hours=self.telescope.evening)
         rounds, turn = divmod(self.number, 400)
         return evening + timedelta(seconds=turn * 59.417, milliseconds=7 * rounds + 3)
@@ -71,28 +75,28 @@ class Exposure:
 
 
 def header(exposure: Exposure) -> fits.Header:
-    """The cards that every frame of the exposure has, in the order the cameras write them."""
+    """The cards of every frame of the exposure, in the order in which the cameras write them."""
     calibration = exposure.obstype in {"BIAS", "DARK", "SKYFLAT"}
-    cards = _place(exposure.telescope) | _timing(exposure) | _instrument(exposure)
+    cards = _site(exposure.telescope) | _timing(exposure) | _instrument(exposure)
     cards |= _request(exposure, calibration) | _pointing(exposure) | _weather(exposure.number)
     made = fits.Header()
     for keyword, value in cards.items():
         made.append((keyword, *value) if isinstance(value, tuple) else (keyword, value), end=True)
     if exposure.level > 0:
         _add_reduction(made, exposure)
-    made["COMMENT"] = "A made-up frame: no telescope was moved for it."
+    made["COMMENT"] = "A sample frame: its data are invented."
     return made
 
 
 def add_sky(made: fits.Header, exposure: Exposure, pixels: int, *, distorted: bool = False) -> None:
-    """Add a TAN world coordinate system for a square image, with SIP distortion (a few pixels) if asked."""
+    """Add a TAN world coordinate system for a square image, optionally with SIP distortion (a few pixels)."""
     suffix = "-SIP" if distorted else ""
     made["CTYPE1"] = (f"RA---TAN{suffix}", "Projection of axis 1")
     made["CTYPE2"] = (f"DEC--TAN{suffix}", "Projection of axis 2")
     made["CUNIT1"], made["CUNIT2"] = "deg", "deg"
     made["CRPIX1"], made["CRPIX2"] = pixels / 2 + 0.5, pixels / 2 + 0.5
     made["CRVAL1"], made["CRVAL2"] = exposure.ra, exposure.dec
-    # A degree of sky in 9000 pixels, turned by a fraction of a degree.
+    # About 9000 pixels to a degree, rotated by a fraction of a degree.
     made["CD1_1"], made["CD1_2"] = -1.081e-4, 5.54e-7
     made["CD2_1"], made["CD2_2"] = -5.54e-7, 1.081e-4
     if distorted:
@@ -101,7 +105,7 @@ def add_sky(made: fits.Header, exposure: Exposure, pixels: int, *, distorted: bo
         made["B_2_0"], made["B_1_1"], made["B_0_2"] = -3.0e-7, 1.9e-5, 1.1e-6
 
 
-def _place(telescope: Telescope) -> Cards:
+def _site(telescope: Telescope) -> Cards:
     return {
         "ORIGIN": ("LCOGT", "Where the data come from"),
         "SITEID": (telescope.site, "Code of the site"),
@@ -189,7 +193,7 @@ def _weather(number: int) -> Cards:
 
 
 def _add_reduction(made: fits.Header, exposure: Exposure) -> None:
-    """What the reduction adds: its level, the calibration frames it used, when the frame becomes public."""
+    """Add what the reduction writes: its level, its calibration frames, and when the frame becomes public."""
     camera, day = exposure.telescope.camera, exposure.day
     site = exposure.telescope.site
     public = exposure.start + timedelta(days=365)

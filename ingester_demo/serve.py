@@ -1,6 +1,6 @@
-"""Serve a demo neighbour: `python -m ingester_demo.serve archive …` or `… s3 …`.
+"""`python -m ingester_demo serve archive|s3 …`: run one of the demo's servers.
 
-Prints one line, `ready http://127.0.0.1:PORT/`, once requests are accepted, and ends on SIGTERM or SIGINT.
+It prints one line, `ready http://HOST:PORT/`, once it accepts requests, and ends on SIGTERM or SIGINT.
 """
 
 import argparse
@@ -10,27 +10,60 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from ingester_demo.flaky import Flaky
-from ingester_demo.http_server import KeepAliveHandler, running
+from ingester_demo.http_server import LOOPBACK, KeepAliveHandler, running
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
 
 
-def serve(
+def main(arguments: list[str]) -> int:
+    """The command line; raises SystemExit for wrong arguments."""
+    options = parser().parse_args(arguments)
+    if options.server == "archive":
+        _serve_archive(options)
+    else:
+        _serve_s3(options)
+    return 0
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    made = argparse.ArgumentParser("python -m ingester_demo serve", description="Run one of the demo's servers.")
+    servers = made.add_subparsers(dest="server", required=True)
+    archive = servers.add_parser("archive", help="the Archive API")
+    archive.add_argument("--database", required=True, help="SQLite file, which is made if needed")
+    archive.add_argument("--token", required=True, help="the token that POST requires")
+    archive.add_argument("--ignores-md5-filter", action="store_true", help="versions/ returns every version")
+    archive.add_argument("--ignores-basename-exact", action="store_true", help="frames/ knows only basename")
+    archive.add_argument("--dict-refusals", action="store_true", help='refused versions are named {"0": …}')
+    archive.add_argument("--lag-seconds", type=float, default=0.0, help="GET shows only what is older than this")
+    archive.add_argument("--record-format", choices=("lco", "ocs"), default="lco", help="the records that it accepts")
+    archive.add_argument("--extension", action="append", default=[], help="one more known extension (ocs); repeatable")
+    archive.add_argument("--store-url", help="URL of the S3 bucket, for links to files")
+    s3 = servers.add_parser("s3", help="the S3 store, which keeps objects in memory only")
+    s3.add_argument("--bucket", required=True, help="bucket to make at the start")
+    s3.add_argument("--unversioned", action="store_true", help="make the bucket without versioning")
+    for each in (archive, s3):
+        each.add_argument("--host", default=LOOPBACK, help="address to listen on (default: %(default)s)")
+        each.add_argument("--port", type=int, default=0, help="port to listen on; 0, the default, takes a free one")
+    return made
+
+
+def _serve(
     app: "WSGIApplication",
-    port: int,
+    options: argparse.Namespace,
     *,
     handler: type[KeepAliveHandler] = KeepAliveHandler,
     prepare: Callable[[str], None] | None = None,
 ) -> None:
-    """Serve `app`, behind a `Flaky`, on 127.0.0.1 until SIGTERM or SIGINT; call it from the main thread.
+    """Serve `app`, behind a `Flaky`, until SIGTERM or SIGINT; must run in the main thread.
 
-    `port` 0 takes a free one. `prepare` is called with the address before the ready line is printed.
+    `prepare` is called with the server's URL before the ready line is printed.
     """
-    # Blocked before the threads start, so that they inherit it and the signals wait for sigwait below.
+    # Block the signals before the threads start: the threads inherit that, and the signals wait for sigwait below.
     ends = {signal.SIGTERM, signal.SIGINT}
     signal.pthread_sigmask(signal.SIG_BLOCK, ends)
-    with running(Flaky(app), port, handler) as url:
+    with running(Flaky(app), options.port, handler, options.host) as url:
         if prepare is not None:
             prepare(url)
         sys.stdout.write(f"ready {url}\n")
@@ -38,38 +71,8 @@ def serve(
         signal.sigwait(ends)
 
 
-def main(argv: list[str] | None = None) -> None:
-    """The command line; raises SystemExit for arguments that make no sense."""
-    options = _parser().parse_args(argv)
-    if options.neighbour == "archive":
-        _serve_archive(options)
-    else:
-        _serve_s3(options)
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m ingester_demo.serve", description=__doc__)
-    neighbours = parser.add_subparsers(dest="neighbour", required=True)
-    archive = neighbours.add_parser("archive", help="the Archive API")
-    archive.add_argument("--database", required=True, help="SQLite file, made if need be")
-    archive.add_argument("--token", required=True, help="the token that POST demands")
-    archive.add_argument("--ignores-md5-filter", action="store_true", help="versions/ returns every version")
-    archive.add_argument("--ignores-basename-exact", action="store_true", help="frames/ knows only basename")
-    archive.add_argument("--dict-refusals", action="store_true", help='refused versions are named {"0": …}')
-    archive.add_argument("--lag-seconds", type=float, default=0.0, help="reading does not see what is younger")
-    archive.add_argument("--record-format", choices=("lco", "ocs"), default="lco", help="the records that it takes")
-    archive.add_argument("--extension", action="append", default=[], help="it knows this one too, if ocs; repeatable")
-    archive.add_argument("--store-url", help="address of the bucket that links point into")
-    s3 = neighbours.add_parser("s3", help="the S3 store")
-    s3.add_argument("--bucket", required=True, help="made before the server is ready")
-    s3.add_argument("--unversioned", action="store_true", help="leave the bucket without versioning")
-    for each in (archive, s3):
-        each.add_argument("--port", type=int, default=0, help="0, the default: a free one")
-    return parser
-
-
 def _serve_archive(options: argparse.Namespace) -> None:
-    # Imported here, so that neither server pays for the other's libraries.
+    # Imported here, so that each server starts without the other's libraries.
     from ingester_demo.archive_api import NO_STORE, create_app
 
     app = create_app(
@@ -83,19 +86,18 @@ def _serve_archive(options: argparse.Namespace) -> None:
         record_format=options.record_format,
         extensions=options.extension,
     )
-    serve(app, options.port)
+    _serve(app, options)
 
 
 def _serve_s3(options: argparse.Namespace) -> None:
+    from botocore.exceptions import ClientError
+
     from ingester_demo.s3 import S3RequestHandler, create_app, make_bucket
 
-    serve(
-        create_app(),
-        options.port,
-        handler=S3RequestHandler,
-        prepare=lambda url: make_bucket(url, options.bucket, not options.unversioned),
-    )
+    def prepare(url: str) -> None:
+        try:
+            make_bucket(url, options.bucket, not options.unversioned)
+        except ClientError as error:  # such as a name that S3 does not allow
+            sys.exit(f"cannot make the bucket {options.bucket}: {error}")
 
-
-if __name__ == "__main__":
-    main()
+    _serve(create_app(), options, handler=S3RequestHandler, prepare=prepare)

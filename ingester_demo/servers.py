@@ -1,4 +1,4 @@
-"""The demo's servers as context managers: an Archive API and an S3 store, each a process of its own."""
+"""The demo's servers as context managers: an Archive API and an S3 store, each in its own process."""
 
 import select
 import subprocess
@@ -25,17 +25,17 @@ class Server:
     pid: int
 
     def faults(self, *several: dict[str, Any], **fault: Any) -> None:
-        """Fail from now on as told: `faults(kind="error", every=2)`, or several dictionaries like that."""
+        """Set the faults from now on: `faults(kind="error", every=2)`, or several dictionaries like that."""
         requests.put(f"{self.url}_faults", json=[*several, *([fault] if fault else [])], timeout=10).raise_for_status()
 
     def clear_faults(self) -> dict[str, Any]:
-        """Be healthy again; what the faults did until now."""
+        """End all faults; return `fault_state` as it was before."""
         answer = requests.delete(f"{self.url}_faults", timeout=10)
         answer.raise_for_status()
         return dict(answer.json())
 
     def fault_state(self) -> dict[str, Any]:
-        """`faults` with their counters, `requests` seen and `injected` by kind since the faults were set."""
+        """The `faults` with their counters, and since they were set the `requests` and those `injected`, by kind."""
         return dict(requests.get(f"{self.url}_faults", timeout=10).json())
 
 
@@ -51,7 +51,7 @@ class ArchiveServer(Server):
         return {"Authorization": f"Token {self.token}"}
 
     def frames(self) -> list[dict[str, Any]]:
-        """All archived frames that can be seen, the newest first."""
+        """All archived frames that the API shows, the newest first."""
         frames: list[dict[str, Any]] = []
         following: str | None = f"{self.url}frames/?limit=1000"
         while following:
@@ -68,7 +68,7 @@ class S3Server(Server):
     bucket: str
 
     def client(self, **config: Any) -> Any:
-        """A boto3 client with made-up credentials; `config` goes into botocore's Config."""
+        """A boto3 client with arbitrary credentials; `config` goes into botocore's Config."""
         return boto3.client(
             "s3",
             endpoint_url=self.url,
@@ -93,7 +93,7 @@ def running_archive(
     record_format: str = "lco",
     extensions: Sequence[str] = (),
 ) -> Iterator[ArchiveServer]:
-    """An Archive API whose database is in `directory`: started there again, it remembers its frames."""
+    """An Archive API with its database in `directory`; a later one there has the same frames."""
     database = directory / "archive.sqlite"
     options = ["--database", str(database), "--token", token, "--lag-seconds", str(lag_seconds)]
     options += ["--record-format", record_format, *(f"--extension={each}" for each in extensions)]
@@ -115,28 +115,28 @@ def running_s3(bucket: str = "frames", *, versioned: bool = True, port: int = 0)
 
 @contextmanager
 def _process(*arguments: str) -> Iterator[tuple[str, int]]:
-    """A demo server as a process: its address and process id once it is ready."""
-    command = [sys.executable, "-m", "ingester_demo.serve", *arguments]
-    # A session of its own, so that a Ctrl-C at the terminal reaches it only by way of whoever started it.
+    """Run a demo server as a process; the value is its URL and its process id once it is ready."""
+    command = [sys.executable, "-m", "ingester_demo", "serve", *arguments]
+    # In its own session, so that Ctrl-C at the terminal reaches only our process, which then stops the server.
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True) as process:
         try:
-            yield _ready_address(process), process.pid
+            yield _ready_url(process), process.pid
         finally:
             end(process)
 
 
-def _ready_address(process: subprocess.Popen[str]) -> str:
+def _ready_url(process: subprocess.Popen[str]) -> str:
     output = process.stdout
     readable = output is not None and select.select([output.fileno()], [], [], START_SECONDS)[0]
     line = output.readline() if output is not None and readable else ""
     word, _, url = line.strip().partition(" ")
     if word != "ready":
-        raise RuntimeError(f"the server did not start, but said {line!r}; see stderr")
+        raise RuntimeError(f"the server did not start: it printed {line!r}; see stderr")
     return url
 
 
 def end(process: subprocess.Popen[str], seconds: float = STOP_SECONDS) -> None:
-    """SIGTERM, and SIGKILL for one that is deaf to it for `seconds` (a test may have stopped it)."""
+    """Send SIGTERM, and SIGKILL if the process still runs after `seconds` (a test may have stopped it)."""
     process.terminate()
     try:
         process.wait(seconds)

@@ -1,1 +1,1 @@
-"""What it means to ingest one frame of the sky; knows nothing of Celery. Start at `lco_ingester.ingester`."""
+"""Ingest one frame: validate, upload, post, announce. Independent of Celery. Start at `lco_ingester.ingester`."""

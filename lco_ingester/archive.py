@@ -20,30 +20,28 @@ from lco_ingester.exceptions import (
 from lco_ingester.frame import Record
 
 CONNECT_TIMEOUT = 10.0  # seconds
-PAGE = 100  # frames asked for at a time
-MOST_PAGES = 50  # of a contains-match on the basename, where the archive is too old for an exact one
-# What an archive of nested records misses in a flat one, and all that one of flat records says of a nested one.
+PAGE = 100  # frames in one answer
+MAX_PAGES = 50  # of a contains-match on the basename, if the archive is too old for an exact match
+# The fields that an archive of nested records misses in a flat record; and the other way round.
 _ONLY_NESTED = frozenset(("headers", "observation_day", "configuration_type"))
 _ONLY_FLAT = frozenset(("DAY_OBS",))
-_SHOWN = 500  # characters of an answer that an error quotes
+_MAX_QUOTED = 500  # characters of an answer that an error quotes
 
 
 @dataclass(frozen=True, slots=True)
 class Posted:
-    """The archive took the record: its answer, with `id`, `filename` and `url`."""
+    """The archive accepted the record: its answer, with `id`, `filename` and `url`."""
 
     answer: Record
 
 
 @dataclass(frozen=True, slots=True)
 class DuplicateVersion:
-    """The archive refused the record, for it has this md5; `key_too` if it has this VersionId as well."""
-
-    key_too: bool
+    """The archive refused the record because it has this md5."""
 
 
 class Archive:
-    """One Archive API, spoken to over one connection that is kept open."""
+    """One Archive API, over one connection that stays open."""
 
     def __init__(self, api_root: str, auth_token: str, timeout: float, session: requests.Session | None = None) -> None:
         self._root = api_root
@@ -55,21 +53,21 @@ class Archive:
         self._drafts: dict[tuple[str, str], requests.PreparedRequest] = {}
 
     def has_version(self, md5: str) -> bool:
-        """Whether a version with exactly this md5 (hex) is known; False is no proof.
+        """Whether the archive has a version with exactly this md5 (hex). False does not prove that it has not.
 
-        Current archives ignore the filter and answer with every version, so `count` means nothing. Raises
+        Current archives ignore the filter and return every version, so `count` says nothing. Raises
         ArchiveUnavailableError or ArchiveDeploymentError.
         """
         found = self._page("versions/", {"md5": md5})["results"]
         return any(version.get("md5") == md5 for version in found)
 
     def find_frame(self, basename: str) -> Record | None:
-        """The frame of exactly this basename; None if there is none, or a lagging replica does not show it yet.
+        """The frame of exactly this basename; None if there is none, or if a lagging replica does not show it yet.
 
         Raises ArchiveUnavailableError or ArchiveDeploymentError.
         """
         query = {"basename": basename, "basename_exact": basename, "limit": PAGE}
-        for page in range(MOST_PAGES):
+        for page in range(MAX_PAGES):
             answer = self._page("frames/", {**query, "offset": page * PAGE})
             for frame in answer["results"]:
                 if frame.get("basename") == basename:
@@ -133,18 +131,18 @@ class Archive:
             return page
 
     def _draft(self, method: str, resource: str) -> requests.PreparedRequest:
-        """A request that lacks only its query or body: all else of it is the same each time."""
+        """A request without its query or body. Cached, because the rest is always the same."""
         key = method, resource
         if key not in self._drafts:
-            # Prepared by itself, for the session would put a ~/.netrc entry for the host in the token's place.
+            # Not prepared by the session, which would replace the token by a ~/.netrc entry for the host.
             self._drafts[key] = requests.Request(method, f"{self._root}{resource}", headers=self._headers).prepare()
         return self._drafts[key].copy()
 
     def _send(self, request: requests.PreparedRequest) -> requests.Response:
-        """By the session's adapter: what the session itself does beside that takes as long again.
+        """Send by the session's adapter, because the session itself doubles the time.
 
-        It searches the environment for proxies at every call, and follows redirects, which would turn the POST into a
-        GET that answers 200 with a list.
+        The session searches the environment for proxies at every call. It also follows redirects, which turn a POST
+        into a GET that answers 200 with a list.
         """
         cookies = self._session.cookies
         if cookies:
@@ -153,7 +151,7 @@ class Archive:
         answer = adapter.send(request, timeout=self._timeout, **self._environment)
         if "Set-Cookie" in answer.headers:
             requests.cookies.extract_cookies_to_jar(cookies, request, answer.raw)  # type: ignore[no-untyped-call]
-        answer.content  # noqa: B018  # read now, so that the connection is free again whatever becomes of the answer
+        answer.content  # noqa: B018  # read it now, so that the connection is free for the next request
         return answer
 
     @cached_property
@@ -170,7 +168,7 @@ def _created(answer: requests.Response, frame: str, demanded: str) -> Record:
 
 
 def _refuse_other_format(answer: requests.Response, record: Record, frame: str) -> None:
-    """Each kind of archive refuses the other's records by what it misses in them."""
+    """Each kind of archive refuses the other kind's records, because of the fields that it misses in them."""
     refused = set(_json_object(answer, frame))
     if isinstance(record.get("headers"), dict):
         sent, other = "nested (ocs)", "lco" if refused == _ONLY_FLAT else ""
@@ -180,28 +178,28 @@ def _refuse_other_format(answer: requests.Response, record: Record, frame: str) 
         raise ArchiveDeploymentError(
             frame=frame,
             expected=f"an archive of {sent} records",
-            found=f"one that asks for others: {_quote(answer)}",
-            hint=f"Set ARCHIVE_RECORD_FORMAT={other}, or check API_ROOT: every frame will be refused alike",
+            found=f"an archive of other records: {_quote(answer)}",
+            hint=f"Set ARCHIVE_RECORD_FORMAT={other}, or check API_ROOT: the archive refuses every frame like this",
         )
 
 
 def _duplicate(answer: requests.Response, frame: str) -> DuplicateVersion:
-    """What a 400 means: the place that is refused tells, not the words, which change between releases."""
+    """What a 400 means. The refused fields decide, not the texts, which change between releases."""
     fields = _refused_fields(_json_object(answer, frame))
     if fields == {"md5"} or fields == {"md5", "key"}:
-        return DuplicateVersion(key_too="key" in fields)
+        return DuplicateVersion()
     if fields == {"key"}:
         raise ArchiveRefusedError(
             frame=frame,
-            expected="a VersionId that the archive does not know yet",
+            expected="a VersionId that is new to the archive",
             found=_quote(answer),
-            hint="Check that versioning is on in the bucket, for without it every put has the same VersionId",
+            hint="Check that the bucket's versioning is on: without it every put has the same VersionId",
         )
     raise ArchiveRefusedError(frame=frame, expected="201", found=f"400 {_quote(answer)}")
 
 
 def _refused_fields(body: Record) -> set[str] | None:
-    """The refused fields of the version, if nothing but the version is refused; else None."""
+    """The refused fields of the version, if only the version is refused; else None."""
     if set(body) != {"version_set"}:
         return None
     versions = body["version_set"]
@@ -224,7 +222,7 @@ def _refusal(answer: requests.Response, frame: str) -> IngesterError:
         )
     if status in (400, 413, 422):
         return ArchiveRefusedError(frame=frame, found=found)
-    # Redirects, 404, 405 and whatever else a server answers that is no Archive API.
+    # Redirects, 404, 405 and other answers of a server that is not an Archive API.
     return ArchiveDeploymentError(
         frame=frame, found=f"{found} at {answer.url.split('?')[0]}", hint="Check API_ROOT, its scheme and its path"
     )
@@ -251,7 +249,7 @@ def _retry_after(answer: requests.Response) -> float | None:
 def _quote(answer: requests.Response) -> str:
     if "html" in answer.headers.get("Content-Type", ""):
         return "an HTML page"
-    return " ".join(answer.text.split())[:_SHOWN]
+    return " ".join(answer.text.split())[:_MAX_QUOTED]
 
 
 @contextmanager
@@ -273,21 +271,21 @@ def _translated(frame: str, root: str) -> Iterator[None]:
     except requests.exceptions.InvalidJSONError as error:
         if not isinstance(error, requests.exceptions.JSONDecodeError):
             raise ArchiveRefusedError(frame=frame, expected="a record that JSON can hold", found=str(error)) from error
-        raise ArchiveUnavailableError(frame=frame, expected="JSON", found="an answer that is none") from error
+        raise ArchiveUnavailableError(frame=frame, expected="JSON", found="an answer that is not JSON") from error
     except requests.RequestException as error:
         raise ArchiveUnavailableError(
             frame=frame, expected=f"an answer from {root}", found=f"{type(error).__name__}{_cause(error)}"
         ) from error
     except OSError as error:
-        # What requests lets through: a CA bundle that is not there …
+        # Errors that requests does not wrap: a missing CA bundle …
         raise ArchiveDeploymentError(frame=frame, found=str(error)) from error
     except ValueError as error:
-        # … and a host name or a token with characters that cannot be sent.
+        # … and a host name or token with characters that HTTP cannot send.
         raise ArchiveDeploymentError(frame=frame, found=type(error).__name__) from None
 
 
 def _cause(error: BaseException | None) -> str:
-    """What the operating system said, without the three layers of names that are wrapped around it."""
+    """The text of the operating system's error, without the three exceptions around it."""
     while error is not None:
         if isinstance(error, OSError) and error.strerror:
             return f" ({error.strerror})"

@@ -22,27 +22,27 @@ DESCRIPTION = """\
 Archive one FITS file: check it, upload it to S3, post its record to the Archive API, and announce it on the
 processed exchange. Prints the URL of the archived frame.
 
-Or look before: --validate-only checks files for scripts, --explain tells a person what would become of one, and why.
-Both send nothing and need no network, token or bucket."""
+To look first: --validate-only checks files and prints JSON for scripts; --explain describes for a person what the
+ingester would do with one file, and why. Both send nothing and need no network, token or bucket."""
 
 EPILOG = """\
-What is not given here comes from the environment, by the names in capitals; the README lists all of them.
+An option that is not given comes from the environment variable in parentheses; the README lists all variables.
 S3 credentials come from the standard AWS variables and files.
 
---validate-only prints a JSON object on a line for each sound file: path, md5, size, extension, s3_key, content_type,
-storage_class, record_format, record (as it would be posted, without version_set), and warnings, the names of checks
-that failed and are only warned about (VALIDATION_WARN_ONLY), each with its line on stderr.
+--validate-only prints one line with a JSON object for each valid file: path, md5, size, extension, s3_key,
+content_type, storage_class, record_format, record (as it would be posted, without version_set), and warnings: the
+names of failed checks that are only warnings (VALIDATION_WARN_ONLY), each with a line on stderr.
 
---explain prints the file's size, md5 and kind, every check with its result, which HDU gave the header and what the
-others lack, each rule that changed the header, from what to what and why, when the frame becomes public, its area on
-the sky as a sketch (north up, east to the left), the S3 object and what would be done. Of a bad file it tells as much
-as can be told.
+--explain prints the file's size, md5 and type, every check with its result, which HDU gives the header and what the
+other HDUs lack, each rule that changed the header (old value, new value, reason), when the frame becomes public, its
+area on the sky as a sketch (north up, east to the left), the S3 object and what the ingester would do. For a bad file
+it prints as much as possible.
 
 exit codes:
-  0  archived now, or archived already (with --check-only: it is archived; with --validate-only: all files are sound;
+  0  archived now, or archived already (with --check-only: it is archived; with --validate-only: all files are valid;
      with --explain: it would be archived)
-  1  anything else, with one line on stderr (for each bad file) that says which file, which check, what was expected
-     and what to do
+  1  anything else, with one line on stderr (for each bad file): which file, which check, what was expected, what was
+     found and what to do
 
 examples:
   lco_ingest_frame coj1m011-fl08-20151216-0083-d00.fits.fz
@@ -59,9 +59,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser = _parser()
     options = parser.parse_args(arguments)
     if options.thumbnail and (options.check_only or options.validate_only or options.explain or not options.metadata):
-        parser.error("--thumbnail needs --metadata, and can only be ingested")
+        parser.error("--thumbnail needs --metadata, and does not go with --check-only, --validate-only or --explain")
     if len(options.paths) > 1 and not options.validate_only:
-        parser.error("one PATH only, but with --validate-only")
+        parser.error("only --validate-only accepts more than one PATH")
     options.path = options.paths[0]
     logging.basicConfig(level=logging.INFO if options.verbose else logging.CRITICAL, stream=sys.stderr)
     try:
@@ -72,8 +72,10 @@ def main(arguments: list[str] | None = None) -> int:
     except IngesterError as error:
         error.frame = error.frame or options.path
         print(error, file=sys.stderr)
-    except BrokenPipeError:  # who reads has seen enough, as `head` does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains when it closes stdout
+    except BrokenPipeError:  # the reader has closed the pipe, as `head` does
+        os.dup2(
+            os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
+        )  # else Python reports an error when it closes stdout
     except KeyboardInterrupt:
         print(f"{options.path}: interrupted", file=sys.stderr)
     if options.check_only:
@@ -110,7 +112,7 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _validate(settings: Settings, paths: list[str], metadata: dict[str, Any] | None) -> int:
-    """One line of JSON for each sound file, one on stderr for each other; the exit code."""
+    """Print one line of JSON for each valid file, one line on stderr for each other; return the exit code."""
     code = 0
     for path in paths:
         verdict = validate_file(PathFile(path), settings, _now(), metadata)
@@ -126,14 +128,14 @@ def _validate(settings: Settings, paths: list[str], metadata: dict[str, Any] | N
 
 
 def _explain(settings: Settings, path: str, metadata: dict[str, Any] | None) -> None:
-    """Raises, after the explanation, the error that the frame would end with."""
+    """Print the explanation; then raise the error that the frame would end with."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # not every terminal has our arrows
     try:
         for line in explain(PathFile(path), settings, _now(), metadata):
             print(line)
     finally:
-        sys.stdout.flush()  # before the error's line, where both go to one place
+        sys.stdout.flush()  # before the error's line, if both go to one terminal
 
 
 def _now() -> datetime:
@@ -141,7 +143,7 @@ def _now() -> datetime:
 
 
 def _metadata(path: str) -> dict[str, Any]:
-    """The JSON object in a file. Raises CompanionError, or FileUnreadableError and its like."""
+    """The JSON object in a file. Raises CompanionError, or the errors of `PathFile`."""
     with PathFile(path).opened() as stream:
         content = stream.read()
     try:
@@ -176,26 +178,32 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--metadata",
         metavar="FILE",
-        help="JSON object in place of the header that a .pdf or picture lacks (ocs only)",
+        help="file with a JSON object that replaces the header; for a .pdf or a picture (ocs only)",
     )
     parser.add_argument("--thumbnail", choices=SIZES, help="PATH is a picture of a frame, of this size (ocs only)")
     parser.add_argument("--api-root", metavar="URL", help="root URL of the Archive API (API_ROOT)")
     parser.add_argument(
-        "--auth-token", metavar="T", help="token for the Archive API (AUTH_TOKEN, which other users cannot see)"
+        "--auth-token",
+        metavar="T",
+        help="token for the Archive API (AUTH_TOKEN); other users can see an option, but not a variable",
     )
     parser.add_argument("--bucket", metavar="B", help="S3 bucket, with versioning on (BUCKET)")
     parser.add_argument("--process-name", metavar="N", help="tag of the metrics (INGESTER_PROCESS_NAME)")
     modes = parser.add_mutually_exclusive_group()
     modes.add_argument(
-        "--check-only", action="store_true", help="only print True or False: whether these bytes are archived"
+        "--check-only", action="store_true", help="only print True or False: does the archive have these bytes?"
     )
     modes.add_argument(
-        "--validate-only", action="store_true", help="send nothing: check files and print their records as JSON lines"
+        "--validate-only",
+        action="store_true",
+        help="send nothing: check the files and print their records as JSON lines",
     )
     modes.add_argument(
-        "--explain", action="store_true", help="send nothing: tell what would become of the file, and why"
+        "--explain",
+        action="store_true",
+        help="send nothing: describe what the ingester would do with the file, and why",
     )
-    parser.add_argument("--verbose", action="store_true", help="log what happens to stderr")
+    parser.add_argument("--verbose", action="store_true", help="write log lines to stderr")
     parser.add_argument("--version", action="version", version=f"%(prog)s {version('lco-archive-ingester')}")
     return parser
 

@@ -1,7 +1,7 @@
-"""What can go wrong with a frame, and what is to be done about it.
+"""What can go wrong with a frame, and what to do about it.
 
     IngesterError
-    ├── DoNotRetryError            it will happen again
+    ├── DoNotRetryError            it will fail again
     │   ├── SettingsError               SETTINGS_WRONG         deployment
     │   ├── FileNameMissingError        FILE_NAME_MISSING      frame
     │   ├── FileOutsideDataRootsError   OUTSIDE_DATA_ROOTS     frame
@@ -27,7 +27,7 @@
     │   ├── ArchiveDeploymentError      ARCHIVE_DEPLOYMENT     deployment
     │   ├── BrokerDeploymentError       BROKER_DEPLOYMENT      deployment
     │   └── SupersededError             SUPERSEDED             frame
-    ├── RetryError                 worth another try
+    ├── RetryError                 the file was not ready: try again
     │   ├── FileMissingError            FILE_MISSING           file not ready
     │   ├── TruncatedFrameError         FITS_TRUNCATED         file not ready
     │   │   └── EmptyFileError          FILE_EMPTY             file not ready
@@ -36,7 +36,7 @@
     │   ├── GzipDamagedError            GZIP_DAMAGED           file not ready
     │   ├── FileChangedError            FILE_CHANGED           file not ready
     │   └── ArchivedElsewhereError      ARCHIVED_UNDER_ANOTHER_NAME   file not ready
-    ├── BackoffRetryError          a neighbour is in trouble: try later
+    ├── BackoffRetryError          an external service fails: try later
     │   ├── StoreUnavailableError       STORE_UNAVAILABLE      server
     │   ├── ArchiveUnavailableError     ARCHIVE_UNAVAILABLE    server
     │   │   └── ArchiveFailedError      ARCHIVE_FAILED         server
@@ -46,7 +46,7 @@
         └── AlreadyArchivedError        ALREADY_ARCHIVED
 
 The four classes in the second column are the *policies*: callers catch these. The leaves say *what* happened. The
-word on the right is the kind of trouble, by which the service chooses its patience (`ingester_app/retry.py`).
+word on the right is the kind of failure, by which the service chooses its retry policy (`ingester_app/retry.py`).
 """
 
 from enum import StrEnum
@@ -54,7 +54,7 @@ from typing import ClassVar
 
 
 class FailureKind(StrEnum):
-    """Whose trouble it is: this decides how long, and how often, it is worth trying again."""
+    """Where the cause of a failure is: this decides how often and how long the service tries again."""
 
     SERVER = "server"
     FILE_NOT_READY = "file not ready"
@@ -63,7 +63,7 @@ class FailureKind(StrEnum):
 
 
 class IngesterError(Exception):
-    """Base of all that this library raises on purpose.
+    """Base class of the errors that this library raises.
 
     Every field is text and may be empty: `detail` what happened, `frame` the file's name or path, `check` the check
     that failed, `expected` and `found` its two sides, `hint` what to do. `retry_after` is the wait in seconds that a
@@ -111,38 +111,38 @@ class IngesterError(Exception):
 
 
 class DoNotRetryError(IngesterError):
-    """It will happen again: a bad file, a refused record, wrong credentials or bucket."""
+    """It will fail again: a bad file, a refused record, wrong credentials or bucket."""
 
 
 class RetryError(IngesterError):
-    """Worth another try soon: the file was not ready."""
+    """The file was not ready: try again soon."""
 
     failure_kind = FailureKind.FILE_NOT_READY
 
 
 class BackoffRetryError(IngesterError):
-    """The network, S3, the Archive API or a broker is in trouble: try later."""
+    """The network, S3, the Archive API or a broker fails: try later."""
 
     failure_kind = FailureKind.SERVER
 
 
 class NonFatalDoNotRetryError(IngesterError):
-    """These bytes are in the archive already; nothing is wrong and there is nothing to do."""
+    """The archive has these bytes already: nothing is wrong, and there is nothing to do."""
 
 
 class SettingsError(DoNotRetryError):
-    """The settings are wrong; the message lists every wrong variable and never a value."""
+    """The settings are wrong. The message lists every wrong variable, and never a value."""
 
     reason = "SETTINGS_WRONG"
     failure_kind = FailureKind.DEPLOYMENT
 
 
 class FileNameMissingError(DoNotRetryError):
-    """A file object that has no name, and no path was given."""
+    """A file object without a name, and no path was given."""
 
     reason = "FILE_NAME_MISSING"
     default_check = "file name"
-    default_hint = "Pass the file's name as path=: the archive's basename and extension come from it"
+    default_hint = "Pass the file's name as path=: basename and extension come from it"
 
 
 class FileOutsideDataRootsError(DoNotRetryError):
@@ -154,15 +154,15 @@ class FileOutsideDataRootsError(DoNotRetryError):
 
 
 class FileUnreadableError(DoNotRetryError):
-    """The file is there but cannot be read: its permissions, a directory, a damaged disk."""
+    """The file exists but cannot be read: wrong permissions, a directory, a damaged disk."""
 
     reason = "FILE_UNREADABLE"
     default_check = "readable file"
-    default_hint = "Mend the file or its permissions, then publish its name again"
+    default_hint = "Repair the file or its permissions, then publish its name again"
 
 
 class FileNameUnusableError(DoNotRetryError):
-    """A name that neither S3 nor the archive can hold: no UTF-8, or with control characters."""
+    """A name that S3 and the archive cannot hold: not UTF-8, or with control characters."""
 
     reason = "FILE_NAME_UNUSABLE"
     default_check = "file name"
@@ -170,7 +170,7 @@ class FileNameUnusableError(DoNotRetryError):
 
 
 class ExtensionNotAcceptedError(DoNotRetryError):
-    """An extension that the archive does not know: it would take the frame, and its lists would break."""
+    """An extension that the archive does not know: it would accept the frame, and then fail to list it."""
 
     reason = "EXTENSION_NOT_ACCEPTED"
     default_check = "file extension"
@@ -178,7 +178,7 @@ class ExtensionNotAcceptedError(DoNotRetryError):
 
 
 class NotFitsError(DoNotRetryError):
-    """The bytes are no FITS file (FITS standard 4.0, section 4.4.1: it begins with SIMPLE)."""
+    """The file is not FITS (FITS standard 4.0, section 4.4.1: FITS begins with SIMPLE)."""
 
     reason = "NOT_FITS"
     default_check = "FITS format"
@@ -186,7 +186,7 @@ class NotFitsError(DoNotRetryError):
 
 
 class FitsStructureError(DoNotRetryError):
-    """It begins as FITS, but a header breaks the standard so far that the HDUs cannot be told from one another."""
+    """The file begins as FITS, but a header breaks the standard so that the HDUs cannot be separated."""
 
     reason = "FITS_STRUCTURE"
     default_check = "FITS structure"
@@ -194,19 +194,21 @@ class FitsStructureError(DoNotRetryError):
 
 
 class HeaderUnreadableError(DoNotRetryError):
-    """A header with a byte that is no printable ASCII character (FITS standard 4.0, section 3.2)."""
+    """A header with a byte that is not a printable ASCII character (FITS standard 4.0, section 3.2)."""
 
     reason = "HEADER_UNREADABLE"
     default_check = "header characters"
-    default_hint = "Mend the card upstream and publish the name again, or add characters to VALIDATION_WARN_ONLY"
+    default_hint = (
+        "Correct the card at its source and publish the name again, or add characters to VALIDATION_WARN_ONLY"
+    )
 
 
 class ExpandsTooFarError(DoNotRetryError):
-    """What is compressed unpacks to more than EXPANDED_MAX_BYTES or EXPANDED_MAX_RATIO allow."""
+    """A compressed file unpacks to more than EXPANDED_MAX_BYTES or EXPANDED_MAX_RATIO allow."""
 
     reason = "EXPANDS_TOO_FAR"
     default_check = "size when unpacked"
-    default_hint = "Raise EXPANDED_MAX_BYTES or EXPANDED_MAX_RATIO if the file is meant so, then publish its name again"
+    default_hint = "Raise EXPANDED_MAX_BYTES or EXPANDED_MAX_RATIO if the file is right, then publish its name again"
 
 
 class PackageError(DoNotRetryError):
@@ -218,23 +220,23 @@ class PackageError(DoNotRetryError):
 
 
 class PackageMemberMissingError(DoNotRetryError):
-    """A package without a frame to describe it (docs/record.md, "Which header")."""
+    """A package without a frame that describes it (docs/record.md, "Which header")."""
 
     reason = "PACKAGE_NO_FRAME"
     default_check = "frame inside the package"
-    default_hint = "Make the package again with its reduced frame in it"
+    default_hint = "Make the package again with its reduced frame inside, then publish its name again"
 
 
 class PackageMemberDamagedError(DoNotRetryError):
-    """A whole package with a FITS member that is not whole and sound; `found` quotes the member's own error."""
+    """A complete package with a damaged FITS member; `found` quotes the member's error."""
 
     reason = "PACKAGE_MEMBER_DAMAGED"
     default_check = "package member"
-    default_hint = "Make the package again from sound files, then publish its name again"
+    default_hint = "Make the package again from undamaged files, then publish its name again"
 
 
 class CompanionError(DoNotRetryError):
-    """A file without a header, such as a .pdf or a thumbnail, that lacks what must come with it."""
+    """A file without a header, such as a .pdf or a thumbnail, that comes without the metadata it needs."""
 
     reason = "COMPANION_REFUSED"
     default_check = "companion file"
@@ -244,7 +246,7 @@ class HookError(DoNotRetryError):
     """A site's own file type (entry point group `lco_ingester.records`) failed; `check` names it."""
 
     reason = "HOOK_FAILED"
-    default_hint = "Mend or remove the site's entry point, then publish the name again"
+    default_hint = "Repair or remove the site's entry point, then publish the name again"
 
 
 class HeaderMissingError(DoNotRetryError):
@@ -252,33 +254,33 @@ class HeaderMissingError(DoNotRetryError):
 
     reason = "HEADER_MISSING"
     default_check = "required keywords"
-    default_hint = "Mend the header upstream and publish the name again, or change REQUIRED_HEADERS"
+    default_hint = "Correct the header at its source and publish the name again, or change REQUIRED_HEADERS"
 
 
 class HeaderValueError(DoNotRetryError):
-    """A keyword whose value the record cannot do without, or cannot hold."""
+    """A keyword whose value is missing and needed, or impossible in the record."""
 
     reason = "HEADER_VALUE"
     default_check = "keyword value"
-    default_hint = "Mend the header upstream, then publish the name again"
+    default_hint = "Correct the header at its source, then publish the name again"
 
 
 class FileTooLargeError(DoNotRetryError):
-    """Larger than S3 takes in one put."""
+    """Larger than an S3 object can be."""
 
     reason = "FILE_TOO_LARGE"
     default_check = "file size"
 
 
 class StoreRefusedError(DoNotRetryError):
-    """S3 refused this one object, and will again."""
+    """S3 refused this object, and will refuse it again."""
 
     reason = "STORE_REFUSED"
     default_check = "S3 upload"
 
 
 class StoreDeploymentError(DoNotRetryError):
-    """S3 credentials, endpoint or bucket are wrong: every frame will fail alike."""
+    """S3 credentials, endpoint or bucket are wrong: every frame fails like this."""
 
     reason = "STORE_DEPLOYMENT"
     failure_kind = FailureKind.DEPLOYMENT
@@ -287,7 +289,7 @@ class StoreDeploymentError(DoNotRetryError):
 
 
 class BucketNotVersionedError(DoNotRetryError):
-    """The put gave no VersionId, so the archive could not name what was stored."""
+    """The put returned no VersionId, so the archive could not refer to the stored bytes."""
 
     reason = "BUCKET_NOT_VERSIONED"
     failure_kind = FailureKind.DEPLOYMENT
@@ -299,11 +301,11 @@ class ArchiveRefusedError(DoNotRetryError):
 
     reason = "ARCHIVE_REFUSED"
     default_check = "archive record"
-    default_hint = "Mend the named fields in the header upstream, then publish the name again"
+    default_hint = "Correct these fields in the header at its source, then publish the name again"
 
 
 class ArchiveDeploymentError(DoNotRetryError):
-    """API_ROOT or AUTH_TOKEN is wrong: every frame will fail alike."""
+    """API_ROOT or AUTH_TOKEN is wrong: every frame fails like this."""
 
     reason = "ARCHIVE_DEPLOYMENT"
     failure_kind = FailureKind.DEPLOYMENT
@@ -312,7 +314,7 @@ class ArchiveDeploymentError(DoNotRetryError):
 
 
 class BrokerDeploymentError(DoNotRetryError):
-    """The broker refuses our user, or has an exchange of this name and another type."""
+    """The broker refuses our user, or has an exchange of this name with another type."""
 
     reason = "BROKER_DEPLOYMENT"
     failure_kind = FailureKind.DEPLOYMENT
@@ -320,15 +322,15 @@ class BrokerDeploymentError(DoNotRetryError):
 
 
 class SupersededError(DoNotRetryError):
-    """The file is gone and a newer reduction stands at its S3 key; this one was never posted."""
+    """The file is gone and its S3 key holds a newer reduction; this one was never posted."""
 
     reason = "SUPERSEDED"
     default_check = "file before the post"
-    default_hint = "Nothing is to be done if the newer frame is in the archive"
+    default_hint = "There is nothing to do if the newer frame is in the archive"
 
 
 class FileMissingError(RetryError):
-    """The named file is not there (yet)."""
+    """The named file does not exist (yet)."""
 
     reason = "FILE_MISSING"
     default_check = "file"
@@ -336,7 +338,7 @@ class FileMissingError(RetryError):
 
 
 class TruncatedFrameError(RetryError):
-    """The file ends before its last HDU does: still being written, or cut."""
+    """The file ends before its last HDU: it is still being written, or was cut."""
 
     reason = "FITS_TRUNCATED"
     default_check = "file size"
@@ -344,28 +346,30 @@ class TruncatedFrameError(RetryError):
 
 
 class EmptyFileError(TruncatedFrameError):
-    """A file without a byte: not written yet, or a full disk."""
+    """A file of zero bytes: not written yet, or a full disk."""
 
     reason = "FILE_EMPTY"
-    default_hint = "Look for space on the disk it was written to; copy the file again, then publish its name again"
+    default_hint = (
+        "Check for free space on the disk where it was written; copy the file again, then publish its name again"
+    )
 
 
 class ChecksumError(RetryError):
     """An HDU whose bytes do not agree with its CHECKSUM or DATASUM (FITS standard 4.0, section 4.4.2.7).
 
-    Not permanent at once: a file that is written into space reserved for it has its full size from the beginning.
+    Not permanent at once: a file that is written into reserved space has its full size from the beginning.
     """
 
     reason = "FITS_CHECKSUM"
     default_check = "checksum"
     default_hint = (
-        "Copy the file again from its source; or, if a program changed it, let that program renew its sums. "
+        "Copy the file again from its source; if a program changed it, let that program update the checksums. "
         "Then publish its name again"
     )
 
 
 class TrailingBytesError(RetryError):
-    """Bytes behind the last HDU: something that is still being added, or the rest of an older file."""
+    """Bytes after the last HDU: an HDU that is still being written, or the rest of an older file."""
 
     reason = "FITS_TRAILING"
     default_check = "end of file"
@@ -373,7 +377,7 @@ class TrailingBytesError(RetryError):
 
 
 class GzipDamagedError(RetryError):
-    """Gzip's own checksum or structure is wrong; as with ChecksumError it may still be being written."""
+    """Gzip's checksum or structure is wrong; as with ChecksumError, the file may still be being written."""
 
     reason = "GZIP_DAMAGED"
     default_check = "gzip"
@@ -381,7 +385,7 @@ class GzipDamagedError(RetryError):
 
 
 class FileChangedError(RetryError):
-    """The file is not the one that was read a moment ago."""
+    """The file has changed since it was read."""
 
     reason = "FILE_CHANGED"
     default_check = "unchanged file"
@@ -393,31 +397,31 @@ class ArchivedElsewhereError(RetryError):
 
     reason = "ARCHIVED_UNDER_ANOTHER_NAME"
     default_check = "frame in the archive"
-    default_hint = "The same bytes were archived under another name: find them there by their md5"
+    default_hint = "The same bytes were archived under another name: look the md5 up in the archive"
 
 
 class StoreUnavailableError(BackoffRetryError):
-    """S3 does not answer, answers 5xx or asks to slow down."""
+    """S3 does not answer, answers 5xx, or asks us to slow down."""
 
     reason = "STORE_UNAVAILABLE"
     default_check = "S3"
 
 
 class ArchiveUnavailableError(BackoffRetryError):
-    """The Archive API does not answer, answers 5xx or 429, or answers what is no JSON."""
+    """The Archive API does not answer, answers 5xx or 429, or answers something that is not JSON."""
 
     reason = "ARCHIVE_UNAVAILABLE"
     default_check = "Archive API"
 
 
 class ArchiveFailedError(ArchiveUnavailableError):
-    """The Archive API answered 5xx: it may have committed all the same."""
+    """The Archive API answered 5xx: it may have committed nevertheless."""
 
     reason = "ARCHIVE_FAILED"
 
 
 class BrokerUnavailableError(BackoffRetryError):
-    """The broker did not take a message."""
+    """The broker did not accept a message."""
 
     reason = "BROKER_UNAVAILABLE"
     default_check = "broker"

@@ -1,7 +1,7 @@
-"""What is known of a frame after each step: Named → Validated → Uploaded → Archived; or InArchive on the way there.
+"""What we know of a frame after each step: Named → Validated → Uploaded → Archived, sometimes by way of InArchive.
 
 The values are frozen and travel in messages (`ingester_app/schema.py`), so that a retry or a replay continues from the
-state that is reached. An alias is a field's name in messages.
+last state. An alias is a field's name in messages.
 """
 
 from dataclasses import dataclass
@@ -14,9 +14,9 @@ Record = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Fingerprint:
-    """By what a file is known to be the one that was read: size in bytes, mtime in ns, inode number.
+    """Identifies the file that was read: size in bytes, mtime in ns, inode number.
 
-    A stream that is no file on a disk has no mtime and no inode (None).
+    A stream that is not a file on a disk has neither mtime nor inode (None).
     """
 
     size: int
@@ -26,17 +26,17 @@ class Fingerprint:
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """A file's path, and nothing more."""
+    """Only the path of the file is known."""
 
     path: str
 
 
 @dataclass(frozen=True, slots=True)
 class StorageFacts:
-    """What the steps after the first one need of the header, whatever the record's format.
+    """What later steps need of the header, independent of the record's format.
 
-    `key_prefix` holds the keywords that the S3 key begins with, in order, and their values; `folder` is the part of the
-    key that follows. `observed` and `ended` are the start and end of the exposure, ISO 8601 in UTC without a time zone.
+    `key_prefix` holds the keywords and values with which the S3 key begins, in order; `folder` is the next part of the
+    key. `observed` and `ended` are the start and end of the exposure, ISO 8601 in UTC without a time zone.
     """
 
     key_prefix: Annotated[dict[str, Any], Field(alias="place")]
@@ -47,7 +47,7 @@ class StorageFacts:
 
 @dataclass(frozen=True, slots=True)
 class Validated:
-    """The file was read: `md5` (hex) and `fingerprint` of its bytes, the archive `record` and `facts` of its header."""
+    """The file was read and checked: `md5` (hex) and `fingerprint` of the file, `record` and `facts` of its header."""
 
     path: str
     basename: str
@@ -60,7 +60,7 @@ class Validated:
 
 @dataclass(frozen=True, slots=True)
 class Uploaded:
-    """Its bytes are in S3 under `version_id` (S3's own, with its dashes)."""
+    """The bytes are in S3 under `version_id` (as S3 writes it, with dashes)."""
 
     validated: Validated
     version_id: str
@@ -68,9 +68,9 @@ class Uploaded:
 
 @dataclass(frozen=True, slots=True)
 class InArchive:
-    """The archive has these bytes already; whose they are is to be settled.
+    """The archive has these bytes already; the duplicate rule decides what follows.
 
-    `version_id` is the one in our hand, if there is one.
+    `version_id` is that of our own upload, or None if we did not upload.
     """
 
     validated: Validated
@@ -79,7 +79,7 @@ class InArchive:
 
 @dataclass(frozen=True, slots=True)
 class Archived:
-    """Its record is in the archive: `record` is the posted one plus frameid, filename and url."""
+    """The record is in the archive: `record` is the posted one plus frameid, filename and url."""
 
     path: str
     md5: str
@@ -90,12 +90,12 @@ Frame = Named | Validated | Uploaded | InArchive | Archived
 
 
 def path_of(frame: Frame) -> str:
-    """The path that the frame was named by."""
+    """The path of the frame's file."""
     return frame.validated.path if isinstance(frame, (Uploaded, InArchive)) else frame.path
 
 
 def md5_of(frame: Frame) -> str | None:
-    """The md5 (hex) of the frame's bytes; None before they were read."""
+    """The md5 (hex) of the frame's bytes; None if they have not been read yet."""
     if isinstance(frame, Named):
         return None
     return frame.validated.md5 if isinstance(frame, (Uploaded, InArchive)) else frame.md5

@@ -3,8 +3,8 @@
     with open(path, "rb") as frame:
         record = upload_file_and_ingest_to_archive(frame)
 
-does all; the other four do its steps one by one. A file object may be any seekable binary stream; one without a name
-of its own needs `path`, for the frame's name comes from it. It is left open and where it stood. An argument that is
+does all steps; the other functions do them one by one. A file object is any seekable binary stream. If it has no name,
+`path` is needed, because the frame's name comes from it. It stays open and keeps its position. An argument that is
 None means the setting (docs/settings.md). The errors are those of `lco_ingester.exceptions`.
 """
 
@@ -43,10 +43,10 @@ def validate_fits_and_create_archive_record(
     blacklist_headers: Iterable[str] | None = None,
     metadata: Mapping[str, Any] | None = None,
 ) -> Record:
-    """Check a frame and return its record, as the archive takes it but without `version_set`. Nothing is sent.
+    """Check a frame and return its record, without `version_set`. Nothing is sent.
 
-    `metadata` stands in for the header of a file that has none, such as a .pdf, where ARCHIVE_RECORD_FORMAT is ocs.
-    Raises DoNotRetryError for a bad frame, RetryError for one that seems to be still being written.
+    `metadata` replaces the header of a file that has none, such as a .pdf, if ARCHIVE_RECORD_FORMAT is ocs.
+    Raises DoNotRetryError for a bad frame, RetryError for one that may still be being written.
     """
     settings = _settings(required_headers=required_headers, header_blacklist=blacklist_headers)
     return _read(fileobj, path, settings, metadata).record
@@ -62,8 +62,8 @@ def upload_file_to_s3(
 ) -> Record:
     """Put a frame's bytes into the bucket and return `{'key': VersionId, 'md5': hex, 'extension': '.fits.fz'}`.
 
-    The S3 key is made of the header that `required_headers` choose: give the two lists that the record is made with.
-    Raises DoNotRetryError for a bad frame, credentials or bucket; BackoffRetryError if the store is in trouble.
+    `required_headers` choose the header that the S3 key comes from: pass the same two lists as for the record.
+    Raises DoNotRetryError for a bad frame, credentials or bucket; BackoffRetryError if the store fails.
     """
     settings = _settings(bucket=bucket, required_headers=required_headers, header_blacklist=blacklist_headers)
     services = open_services(settings)
@@ -72,7 +72,7 @@ def upload_file_to_s3(
     except HeaderMissingError:  # its record may have been made with other required_headers
         if required_headers is not None:
             raise
-        # All that an upload needs to know of a frame.
+        # An upload needs only these.
         needed = (settings.site_id_key, settings.instrument_id_key, settings.observation_date_key)
         validated = _read(fileobj, path, settings.model_copy(update={"required_headers": needed}), metadata)
     steps.refuse_unknown_extension(validated, CheckPolicy.of(settings))
@@ -85,9 +85,9 @@ def upload_file_to_s3(
 def ingest_archive_record(
     version: Record, record: Record, api_root: str | None = None, auth_token: str | None = None
 ) -> Record:
-    """Post a record with the version that `upload_file_to_s3` gave.
+    """Post a record with the version that `upload_file_to_s3` returned.
 
-    Returns the record plus `version_set`, `frameid`, `filename` and `url`; the arguments are left as they are. Raises
+    Returns the record plus `version_set`, `frameid`, `filename` and `url`; the arguments are not changed. Raises
     NonFatalDoNotRetryError if the archive has this md5, DoNotRetryError or BackoffRetryError.
     """
     settings = _settings(api_root=api_root, auth_token=auth_token)
@@ -112,10 +112,10 @@ def upload_file_and_ingest_to_archive(
 ) -> Record:
     """All steps: check, upload, post, and announce if POSTPROCESS_FILES is on.
 
-    `metadata` stands in for the header of a file that has none, such as a .pdf, where ARCHIVE_RECORD_FORMAT is ocs.
-    Returns what `ingest_archive_record` does. Raises NonFatalDoNotRetryError if these bytes are archived already,
-    DoNotRetryError, RetryError or BackoffRetryError; after any but the first it is safe to call again. Only a frame
-    that was archived but not announced, as a BrokerUnavailableError then says, is not announced by a second call.
+    `metadata` replaces the header of a file that has none, such as a .pdf, if ARCHIVE_RECORD_FORMAT is ocs.
+    Returns the same as `ingest_archive_record`. Raises NonFatalDoNotRetryError if these bytes are archived already,
+    DoNotRetryError, RetryError or BackoffRetryError. After RetryError and BackoffRetryError it is safe to call again.
+    After a BrokerUnavailableError the frame is archived but not announced; a second call does not announce it.
     """
     settings = _settings(
         required_headers=required_headers,
@@ -139,7 +139,7 @@ def ingest_thumbnail(
 ) -> Record:
     """Upload a small picture of a frame and post it; `size` is `small`, `medium` or `large`.
 
-    `metadata` stands in for a header. The frame's basename, if it is not given, is told by the metadata or by the
+    `metadata` replaces a header. Without `frame_basename`, the frame's basename comes from the metadata or from the
     picture's name. Returns the record plus `version_set`, `filename` and `url`. It is not announced. Raises
     DoNotRetryError, RetryError or BackoffRetryError; after any of them it is safe to call again.
     """
@@ -189,9 +189,9 @@ def ingest_thumbnail_with(
 
 
 def _settings(**overrides: Any) -> Settings:
-    """The settings, with what was given as an argument over them."""
+    """The settings; arguments that were given win."""
     given = {
-        # A text is a comma-separated list, as it is in the environment.
+        # A text is a comma-separated list, as in the environment.
         name: tuple(value) if isinstance(value, Iterable) and not isinstance(value, str) else value
         for name, value in overrides.items()
         if value is not None

@@ -1,6 +1,6 @@
-"""An object in parts that are sent side by side: S3 takes no more than 5 GB in a single put.
+"""Uploads in parts, several at the same time, because a single put to S3 takes at most 5 GB.
 
-The file is read once, in order, and no more than a few parts of it are in memory at a time.
+The file is read once, in order, and only a few parts are in memory at a time.
 """
 
 import base64
@@ -17,15 +17,15 @@ from typing import Any, BinaryIO, Protocol
 from lco_ingester.exceptions import FileChangedError
 
 # S3 documentation, "Amazon S3 multipart upload limits": at least 5 MiB a part but the last, at most 10,000 parts.
-SMALLEST_PART = 8 * 1024**2  # bytes
-MOST_PARTS = 10_000
+MIN_PART = 8 * 1024**2  # bytes
+MAX_PARTS = 10_000
 SENDERS = 4
-# S3 documentation, "Checking object integrity": what the store shall compare once it has put the parts together.
+# S3 documentation, "Checking object integrity": the store compares this after it has put the parts together.
 _CHECKSUM_OF_THE_WHOLE = {"ChecksumAlgorithm": "CRC32", "ChecksumType": "FULL_OBJECT"}
 
 
 class PartsClient(Protocol):
-    """The calls of boto3's client that are used here."""
+    """The methods of boto3's client that we call."""
 
     @property
     def exceptions(self) -> Any: ...
@@ -42,16 +42,17 @@ class PartsClient(Protocol):
 def put_in_parts(
     client: PartsClient, stream: io.RawIOBase | BinaryIO, size: int, md5: str, parameters: dict[str, Any]
 ) -> dict[str, Any]:
-    """Put `size` bytes as one object; the answer to its completion. `parameters` name bucket, key and what is kept.
+    """Put `size` bytes as one object; return the answer to the completion.
 
-    Each part goes under its own Content-MD5, and the object becomes one only if all that was read has this `md5`
-    (hex): so the store holds the bytes whose md5 is given. A store that can compares a checksum of the whole as well,
-    with what it made of the parts. Raises FileChangedError, and what the client raises; what was sent is then taken
-    back.
+    `parameters` are the bucket, the key and the headers. Each part has its own Content-MD5, and the upload is completed
+    only if the bytes that were read have this `md5` (hex). A store that supports it also compares the CRC-32 of the
+    whole object. Raises FileChangedError, and the errors of the client; the parts are then deleted.
     """
     begun = _begin(client, parameters)
     which = {"Bucket": parameters["Bucket"], "Key": parameters["Key"], "UploadId": begun["UploadId"]}
-    checked = begun.get("ChecksumAlgorithm") == "CRC32"  # this far even a store that knows no checksum of the whole
+    checked = (
+        begun.get("ChecksumAlgorithm") == "CRC32"
+    )  # each part; the whole object only if the answer names FULL_OBJECT
     try:
         sent = _send(client, stream, part_size(size), which, checked)
         if sent.md5 != md5:
@@ -61,7 +62,7 @@ def put_in_parts(
             whole = {"ChecksumType": "FULL_OBJECT", **_checksum(sent.crc32)}
         return client.complete_multipart_upload(MultipartUpload={"Parts": sent.parts}, **whole, **which)
     except BaseException:
-        # Parts that stay behind cost money and no frame: docs/operating.md has the bucket's rule for them.
+        # Parts that are left cost money but no frame; docs/operating.md has a bucket rule that deletes them.
         with suppress(Exception):
             client.abort_multipart_upload(**which)
         raise
@@ -69,12 +70,12 @@ def put_in_parts(
 
 def part_size(size: int) -> int:
     """Bytes of each part but the last, for an object of `size` bytes."""
-    return max(SMALLEST_PART, -(-size // MOST_PARTS))
+    return max(MIN_PART, -(-size // MAX_PARTS))
 
 
 @dataclass(frozen=True, slots=True)
 class _Sent:
-    """The parts as the completion names them, and md5 (hex) and CRC-32 of all of them together."""
+    """The parts for the completion, and md5 (hex) and CRC-32 of all bytes."""
 
     parts: list[dict[str, Any]]
     md5: str
@@ -82,7 +83,7 @@ class _Sent:
 
 
 def _begin(client: PartsClient, parameters: dict[str, Any]) -> dict[str, Any]:
-    """The store's answer: of the checksums it names what it knows, and most stores pass over what they do not."""
+    """Start the upload. A store that does not support the checksums ignores them, or refuses and is asked without."""
     try:
         return client.create_multipart_upload(**_CHECKSUM_OF_THE_WHOLE, **parameters)
     except client.exceptions.ClientError as error:
@@ -96,15 +97,15 @@ def _send(
 ) -> _Sent:
     md5, crc32 = hashlib.md5(usedforsecurity=False), 0
     parts: list[dict[str, Any]] = []
-    under_way: deque[Future[dict[str, Any]]] = deque()
+    pending: deque[Future[dict[str, Any]]] = deque()
     with ThreadPoolExecutor(SENDERS) as senders:
         for number, part in enumerate(_read_parts(stream, length), start=1):
-            if len(under_way) == SENDERS:
-                parts.append(under_way.popleft().result())
-            under_way.append(senders.submit(_send_part, client, number, part, which, checked))
+            if len(pending) == SENDERS:
+                parts.append(pending.popleft().result())
+            pending.append(senders.submit(_send_part, client, number, part, which, checked))
             md5.update(part)
             crc32 = zlib.crc32(part, crc32)
-        parts += [future.result() for future in under_way]
+        parts += [future.result() for future in pending]
     return _Sent(parts, md5.hexdigest(), crc32)
 
 
@@ -129,7 +130,7 @@ def _read_parts(stream: io.RawIOBase | BinaryIO, length: int) -> Iterator[bytes]
 
 
 def _read(stream: io.RawIOBase | BinaryIO, length: int) -> bytes:
-    """Exactly so many bytes, or all that are left: a raw stream may give fewer at a time."""
+    """Exactly `length` bytes, or all that are left; a raw stream may return fewer at a time."""
     pieces: list[bytes] = []
     while length > 0 and (piece := stream.read(length)):
         pieces.append(piece)

@@ -1,4 +1,4 @@
-"""The processed exchange: where archived frames are announced. The library's only user of kombu."""
+"""The processed exchange, where archived frames are announced. The library's only user of kombu."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,28 +21,17 @@ _RETRY_ONCE = {"max_retries": 1, "interval_start": 0, "interval_step": 0.2}
 def transport_options(broker_url: str) -> dict[str, Any]:
     """kombu's options for a broker.
 
-    RabbitMQ: publisher confirms, which are off by default (RabbitMQ documentation, "Publisher Confirms").
-    `filesystem:///directory`: the directory's three folders, which kombu does not take from the URL.
+    RabbitMQ: publisher confirms, which are off by default (RabbitMQ documentation, "Publisher Confirms"). Others: none.
     """
-    parts = urlsplit(broker_url)
-    if parts.scheme in ("amqp", "amqps", "pyamqp"):
+    if urlsplit(broker_url).scheme in ("amqp", "amqps", "pyamqp"):
         return {"confirm_publish": True}
-    if parts.scheme == "filesystem":
-        folder = f"{parts.path}/messages"
-        return {
-            "data_folder_in": folder,
-            "data_folder_out": folder,
-            "control_folder": f"{parts.path}/control",
-            "processed_folder": f"{parts.path}/processed",
-            "polling_interval": 0.05,
-        }
     return {}
 
 
 class Publisher:
-    """A durable fanout exchange, on connections that are kept open.
+    """A durable fanout exchange, on connections that stay open.
 
-    Raises BrokerDeploymentError for a URL that kombu cannot use; nothing connects before the first publish.
+    Raises BrokerDeploymentError for a URL that kombu cannot use. Connects at the first publish.
     """
 
     def __init__(self, broker_url: str, exchange_name: str) -> None:
@@ -53,9 +42,9 @@ class Publisher:
             )
             self._transport_errors = (*connection.connection_errors, *connection.channel_errors)
         except (ValueError, LookupError, ImportError, AttributeError) as error:
-            # As kombu finds no transport, its library, or no port. The text may quote a piece of the password.
+            # kombu finds no transport, no library for it, or no port. The text may quote a part of the password.
             raise BrokerDeploymentError(
-                expected="a broker's URL that can be used",
+                expected="a URL of a broker",
                 found=type(error).__name__,
                 hint="Check FITS_BROKER: its transport, its port, and that / and @ in a password are written %2F, %40",
             ) from None
@@ -64,8 +53,8 @@ class Publisher:
     def publish(self, record: Record, message_id: str) -> None:
         """Publish a record as persistent JSON and wait for the broker's confirm.
 
-        The exchange may rightly have no queue, so it is not published as mandatory. Raises BrokerUnavailableError or
-        BrokerDeploymentError.
+        Not published as mandatory, because an exchange without a queue is not an error. Raises
+        BrokerUnavailableError or BrokerDeploymentError.
         """
         with self._translated(), self._pool.acquire(block=True) as connection:
             connection.Producer().publish(
@@ -98,5 +87,5 @@ class Publisher:
             ) from error
         except (KombuError, OperationalError, AMQPError, MessageNacked, OSError, *self._transport_errors) as error:
             raise BrokerUnavailableError(
-                expected=f"exchange {self._exchange.name} to take a message", found=f"{type(error).__name__}: {error}"
+                expected=f"exchange {self._exchange.name} to accept a message", found=f"{type(error).__name__}: {error}"
             ) from error

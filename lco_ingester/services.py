@@ -1,7 +1,6 @@
-"""Composition root: the neighbours of a process, opened once from the settings."""
+"""Composition root: the external services that a process uses, opened once from the settings."""
 
 import os
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from pydantic import SecretStr
@@ -15,7 +14,7 @@ from lco_ingester.store import Store, open_store
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """The neighbours of a frame; `publisher` is None if nothing is to be announced."""
+    """The external services; `publisher` is None if frames are not announced."""
 
     store: Store
     archive: Archive
@@ -26,22 +25,20 @@ class Services:
 _opened: dict[tuple[int, Settings], Services] = {}
 
 
-def open_services(settings: Settings, guard: Callable[[Services], Services] | None = None) -> Services:
+def open_services(settings: Settings) -> Services:
     """The services for these settings; the same ones at each call in this process.
 
-    `guard` may put something between them and their callers, once, when they are opened. A forked child gets its own:
-    neither connections nor the metrics' thread can be shared with its parent. Raises StoreDeploymentError or
-    BrokerDeploymentError if boto3 or kombu cannot use the settings.
+    A forked child opens its own: it can share neither connections nor the metrics' thread with its parent. Raises
+    StoreDeploymentError or BrokerDeploymentError if boto3 or kombu cannot use the settings.
     """
     key = os.getpid(), settings
     if key not in _opened:
-        services = _open(settings)
-        _opened[key] = guard(services) if guard else services
+        _opened[key] = _open(settings)
     return _opened[key]
 
 
 def close_services() -> None:
-    """Close what this process has opened."""
+    """Close the services that this process has opened."""
     for key in [key for key in _opened if key[0] == os.getpid()]:
         services = _opened.pop(key)
         services.metrics.close()

@@ -1,8 +1,7 @@
 """Settings of the library: one frozen object, read from the environment (or secret files) in this one place."""
 
 import os
-from collections.abc import Callable, Hashable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Hashable
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
@@ -50,7 +49,7 @@ def _unset_if_empty(value: Any) -> Any:
 
 def _no_credentials(url: str | None) -> str | None:
     if url is not None and "@" in url:
-        raise ValueError("must have no @: a user and password in a URL would be shown in errors")
+        raise ValueError("must not contain @: errors would show a user and password in a URL")
     return url
 
 
@@ -81,9 +80,9 @@ OptionalSecret = Annotated[SecretStr | None, BeforeValidator(_unset_if_empty)]
 
 
 class Settings(BaseSettings):
-    """What the library and its command need to know.
+    """Settings of the library and its command.
 
-    The variable of a field is its name in capitals; a file of that name in `/run/secrets` serves as well.
+    The variable of a field is its name in capitals. A file of that name in `/run/secrets` is read too.
     """
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True, validate_default=True)
@@ -93,80 +92,87 @@ class Settings(BaseSettings):
     api_timeout: float = Field(
         30.0,
         gt=0,
-        description="Seconds to wait for the Archive API's answer; above 10, for it may be slow and succeed.",
+        description="Timeout of the Archive API in seconds. Keep it above 10: a slow answer may be a success.",
     )
-    bucket: Name = Field("ingestertest", description="S3 bucket; versioning must be on.")
+    bucket: Name = Field("ingestertest", description="S3 bucket. Its versioning must be on.")
     aws_access_key_id: OptionalSecret = Field(
-        None, description="S3 credentials; like every standard AWS variable and file it goes to boto3. Secret."
+        None, description="S3 credentials. boto3 reads all standard AWS variables and files. Secret."
     )
     aws_secret_access_key: OptionalSecret = Field(None, description="S3 credentials. Secret.")
     aws_session_token: OptionalSecret = Field(None, description="S3 credentials, if they are temporary. Secret.")
     aws_default_region: OptionalText = Field(None, description="S3 region.")
-    aws_endpoint_url_s3: OptionalUrl = Field(None, description="URL of an S3-compatible store; AWS itself if not set.")
-    opentsdb_hostname: str = Field("", description="OpenTSDB server for metrics; no metrics if empty.")
+    aws_endpoint_url_s3: OptionalUrl = Field(None, description="URL of an S3-compatible store; AWS if not set.")
+    opentsdb_hostname: str = Field("", description="OpenTSDB server for metrics. Empty: no metrics.")
     opentsdb_port: int = Field(80, ge=1, le=65535, description="Port of the OpenTSDB server.")
     opentsdb_python_metrics_test_mode: AnyTextFlag = Field(
-        False, description="Any text but empty, `false`, `0`, `no` turns metrics off."
+        False, description="Turns metrics off. Any text except empty, `false`, `0` and `no` means on."
     )
     ingester_process_name: Name = Field("ingester", description="Tag `ingester_process_name` of every metric.")
     submit_metrics_asynchronously: bool = Field(
-        False, description="Send metrics from a thread of their own; the command always sends synchronously."
+        False, description="Send metrics from a separate thread. The command always sends synchronously."
     )
     fits_broker: BrokerUrl = Field(
-        SecretStr("memory://localhost"), description="Broker of the FITS and the processed exchange. Secret."
+        SecretStr("memory://localhost"),
+        description="URL of the broker with the FITS exchange and the processed exchange. Secret.",
     )
-    processed_exchange_name: Name = Field("archived_fits", description="Fanout exchange for archived frames' records.")
-    postprocess_files: bool = Field(True, description="Publish archived frames to the processed exchange.")
+    processed_exchange_name: Name = Field(
+        "archived_fits", description="Fanout exchange on which archived frames are announced."
+    )
+    postprocess_files: bool = Field(True, description="Announce archived frames on the processed exchange.")
     archive_record_format: Annotated[Literal["lco", "ocs"], LOWER_CASE] = Field(
-        "lco", description="What the archive takes: `lco`, flat records, or `ocs`, nested ones."
+        "lco", description="Format of the archive's records: `lco` (flat) or `ocs` (nested)."
     )
     header_blacklist: CommaList = Field(
-        ("HISTORY", "COMMENT"), description="Keywords left out of the record, comma-separated."
+        ("HISTORY", "COMMENT"), description="Keywords that are left out of the record, comma-separated."
     )
     required_headers: CommaList = Field(
         ("PROPID", "DATE-OBS", "INSTRUME", "SITEID", "TELID", "OBSTYPE", "BLKUID"),
-        description="Keywords that the describing HDU must hold, comma-separated.",
+        description="Keywords that an HDU must have to become the record, comma-separated.",
     )
     null_header_values: CommaList = Field(
-        ("N/A", "UNKNOWN", "UNSPECIFIED"), description="Texts in a header that mean nothing, comma-separated."
+        ("N/A", "UNKNOWN", "UNSPECIFIED"), description="Texts in a header that stand for no value, comma-separated."
     )
     calibration_types: CommaList = Field(
-        ("BIAS", "DARK", "SKYFLAT", "EXPERIMENTAL"), description="OBSTYPEs that are public at once."
+        ("BIAS", "DARK", "SKYFLAT", "EXPERIMENTAL"),
+        description="Values of OBSTYPE that make a frame public at once, comma-separated.",
     )
     public_proposals: CommaList = Field(
-        ("EPO", "calib", "standard", "pointing"), description="A PROPID with one of these in it is public at once."
+        ("EPO", "calib", "standard", "pointing"),
+        description="A frame is public at once if its PROPID contains one of these, comma-separated.",
     )
     private_proposals: CommaList = Field(
-        ("LCOEngineering",), description="A PROPID with one of these in it stays private for 999 years."
+        ("LCOEngineering",),
+        description="A frame stays private for 999 years if its PROPID contains one of these, comma-separated.",
     )
     private_file_types: CommaList = Field(
-        ("-t00", "-x00"), description="A basename with one of these in it stays private for 999 years."
+        ("-t00", "-x00"),
+        description="A frame stays private for 999 years if its basename contains one of these, comma-separated.",
     )
     archive_extensions: CommaList = Field(
         (".fits", ".fits.fz", ".tar.gz", ".pdf", ".jpg", ".jpeg"),
-        description="Extensions that the archive knows, exactly so; a file with another is not uploaded.",
+        description="Extensions that the archive knows, comma-separated; case matters. Other files are not uploaded.",
     )
     validation: Literal["strict", "headers"] = Field(
-        "strict", description="How deeply files are checked: `strict`, or `headers`, only what the record needs."
+        "strict", description="How files are checked: `strict`, all checks, or `headers`, only what the record needs."
     )
     validation_warn_only: CheckNames = Field(
-        ("trailing",), description="Checks whose failure is only logged, comma-separated (docs/validation.md)."
+        ("trailing",), description="Checks whose failure is only a warning, comma-separated (docs/validation.md)."
     )
-    date_from_mjd: bool = Field(False, description="Take the date of `MJD-OBS` where a header has no `DATE-OBS`.")
-    package_max_members: int = Field(1000, ge=1, description="Most members that a package may have.")
+    date_from_mjd: bool = Field(False, description="Use the date of `MJD-OBS` if a header has no `DATE-OBS`.")
+    package_max_members: int = Field(1000, ge=1, description="Maximum number of members in a package.")
     expanded_max_bytes: int = Field(
-        20 * 2**30, ge=1, description="Most bytes to which a gzipped file or package may unpack."
+        20 * 2**30, ge=1, description="Maximum size of an unpacked gzip file or package, in bytes."
     )
     expanded_max_ratio: float = Field(
-        200.0, gt=1, description="Most bytes that one byte of gzip may unpack to, once 256 MiB are unpacked."
+        200.0, gt=1, description="Maximum ratio of unpacked to packed size, checked after the first 256 MiB."
     )
-    days_until_public: int = Field(365, ge=0, description="Days after which any other frame becomes public.")
+    days_until_public: int = Field(365, ge=0, description="Days until all other frames become public.")
     related_frame_keys: CommaList = Field(
-        (), description="Keywords that name related frames, comma-separated; empty: those of the format."
+        (), description="Keywords that name related frames, comma-separated. Empty: the keywords of the format."
     )
-    observation_date_key: Name = Field("DATE-OBS", description="Keyword of the time the exposure began.")
+    observation_date_key: Name = Field("DATE-OBS", description="Keyword of the start of the exposure.")
     observation_day_key: Name = Field("DAY-OBS", description="Keyword of the night, `YYYYMMDD`.")
-    observation_end_time_key: Name = Field("UTSTOP", description="Keyword of the time the exposure ended.")
+    observation_end_time_key: Name = Field("UTSTOP", description="Keyword of the end of the exposure.")
     reduction_level_key: Name = Field("RLEVEL", description="Keyword of the reduction level; 0 is raw.")
     exposure_time_key: Name = Field("EXPTIME", description="Keyword of the exposure time in seconds.")
     instrument_id_key: Name = Field("INSTRUME", description="Keyword of the instrument.")
@@ -180,20 +186,20 @@ class Settings(BaseSettings):
     requestgroup_id_key: Name = Field("TRACKNUM", description="Keyword of the request group's number.")
     configuration_type_key: Name = Field("OBSTYPE", description="Keyword of the type of exposure.")
     proposal_id_key: Name = Field("PROPID", description="Keyword of the proposal.")
-    catalog_target_frame_key: Name = Field("L1IDCAT", description="Keyword of the frame that a catalogue is of.")
-    public_date_key: Name = Field("L1PUBDAT", description="Keyword of the time from which the frame is public.")
-    radius_key: Name = Field("RADIUS", description="Keyword of a spectrograph's field radius in arcseconds.")
-    ra_key: Name = Field("RA", description="Keyword of the right ascension that the telescope pointed at, in hours.")
-    dec_key: Name = Field("DEC", description="Keyword of the declination that it pointed at, in degrees.")
+    catalog_target_frame_key: Name = Field("L1IDCAT", description="Keyword of the frame that a catalogue belongs to.")
+    public_date_key: Name = Field("L1PUBDAT", description="Keyword of the date on which the frame becomes public.")
+    radius_key: Name = Field("RADIUS", description="Keyword of the radius of a spectrograph's field, in arcseconds.")
+    ra_key: Name = Field("RA", description="Keyword of the right ascension of the pointing, in hours.")
+    dec_key: Name = Field("DEC", description="Keyword of the declination of the pointing, in degrees.")
     thumbnail_frame_filename_key: Name = Field(
-        "frame_filename", description="Key of a thumbnail's metadata that names its frame's file."
+        "frame_filename", description="Key in a thumbnail's metadata that names the file of its frame."
     )
 
     @field_validator("aws_secret_access_key")
     @classmethod
     def _aws_keys_come_in_pairs(cls, secret: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
         if (info.data.get("aws_access_key_id") is None) != (secret is None):
-            raise ValueError("AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY must be set both or not at all")
+            raise ValueError("AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY must both be set, or neither")
         return secret
 
     @classmethod
@@ -215,23 +221,23 @@ SettingsT = TypeVar("SettingsT", bound=Settings)
 
 
 def load_settings(settings_class: type[SettingsT], **overrides: Any) -> SettingsT:
-    """The settings of the environment, with `overrides` (by field name; None means: not given) over them.
+    """The settings of the environment; `overrides` (by field name; None: not given) win over it.
 
-    While nothing of both has changed they are the same object, for to make one takes a millisecond. Raises
-    SettingsError, which lists every wrong variable and what is wrong with it, but never a value: it may be a secret
-    typed into the wrong line.
+    Returns the same object as long as neither has changed, because making one takes a millisecond. Raises
+    SettingsError, which lists every wrong variable and what is wrong with it, but never a value: it may be a secret in
+    the wrong line.
     """
     given = tuple((name, value) for name, value in overrides.items() if value is not None)
     try:
         hash(given)
-    except TypeError:  # pydantic says what is wrong with it
+    except TypeError:  # pydantic reports what is wrong with it
         return _load.__wrapped__(settings_class, given)  # type: ignore[return-value]
     return _load(settings_class, given, tuple(os.environ.items()), _secret_files())  # type: ignore[return-value]
 
 
 @lru_cache(maxsize=16)
 def _load(settings_class: type[Settings], given: tuple[tuple[str, Any], ...], *_: Hashable) -> Settings:
-    """The settings, made anew whenever an argument differs: also one that is only there to differ."""
+    """Cached. The unused arguments are only part of the cache key."""
     try:
         return settings_class(**dict(given))
     except ValidationError as error:
@@ -243,26 +249,8 @@ def _load(settings_class: type[Settings], given: tuple[tuple[str, Any], ...], *_
 
 
 def _secret_files() -> tuple[tuple[str, int, int], ...]:
-    """Which secret files there are: name, size and time of each."""
+    """Name, size and mtime of each secret file."""
     if not SECRET_FILES.is_dir():
         return ()
     found = ((file.name, file.stat()) for file in os.scandir(SECRET_FILES))
     return tuple((name, stat.st_size, stat.st_mtime_ns) for name, stat in found)
-
-
-@contextmanager
-def metrics_import_silenced() -> Iterator[None]:
-    """Within it `opentsdb_python_metrics` can be imported without a network call.
-
-    Its import otherwise asks the metrics server for its version with no time-out, and hangs with it.
-    """
-    variable = "OPENTSDB_PYTHON_METRICS_TEST_MODE"
-    before = os.environ.get(variable)
-    os.environ[variable] = "true"
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ[variable]
-        else:
-            os.environ[variable] = before

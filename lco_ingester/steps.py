@@ -1,7 +1,7 @@
 """The four steps of a frame: validate, upload, post, republish. All decisions are here.
 
-Each takes a frozen value and returns the next one; each may be run again at any time. That the archive has the bytes
-already is an outcome and no error: `InArchive`, to be settled by the duplicate rule (docs/design.md).
+Each step takes a frozen value and returns the next one. Each step may run again at any time. It is not an error if the
+archive has the bytes already: the result is `InArchive`, and the duplicate rule decides (docs/design.md).
 """
 
 import time
@@ -37,12 +37,12 @@ from lco_ingester.record.stored_object import StoredObject, describe_object
 from lco_ingester.services import Services
 from lco_ingester.store import Store
 
-LONGEST_KEY = 32  # characters that the archive takes as the key of a version (docs/archive-api.md)
+MAX_KEY = 32  # characters in the key of a version (docs/archive-api.md)
 
 
 @dataclass(frozen=True, slots=True)
 class ArchivedByOther:
-    """Someone else archived these bytes under this name: there is nothing to do. `url` is a link to the frame."""
+    """Another process archived these bytes under this name: nothing is left to do. `url` is a link to the frame."""
 
     path: str
     md5: str
@@ -51,7 +51,7 @@ class ArchivedByOther:
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """What was read of a file: the headers that are in it, the md5 (hex) and the fingerprint of its bytes."""
+    """The result of reading a file: its headers, the md5 (hex) of its bytes, its fingerprint."""
 
     headers: list[Header]
     md5: str
@@ -65,9 +65,9 @@ def read_frame(
     metrics: Metrics,
     metadata: Mapping[str, Any] | None = None,
 ) -> Validated:
-    """Read a file once, from first to last byte, check it and make its record. No network but for a metric.
+    """Read a file once, from first to last byte, check it and make its record. Sends nothing but a metric.
 
-    `metadata` stands in for the header of a file that has none. Raises the errors of `file` and `record`.
+    `metadata` replaces the header of a file that has none. Raises the errors of `file` and `record`.
     """
     contents = read_contents(file, rules, checks, metrics, metadata)
     validated = make_record(contents, file.path, rules, checks)
@@ -103,7 +103,7 @@ def read_contents(
 
 
 def make_record(contents: Contents, path: str, rules: RecordRules, checks: CheckPolicy) -> Validated:
-    """The second half of `read_frame`, which reads nothing: make the record."""
+    """The second half of `read_frame`: make the record. Reads nothing."""
     basename, extension = split_name(path)
     for header in contents.headers:
         make_dates_usable(header, rules.keys.observation_date, checks.date_from_mjd)
@@ -122,7 +122,7 @@ def validate(
 ) -> Validated | InArchive:
     """Named → Validated, or InArchive if the archive says that it has these bytes.
 
-    Raises ExtensionNotAcceptedError if it has not, and would not know what to do with them.
+    Raises ExtensionNotAcceptedError for a new file with an extension that the archive does not know.
     """
     validated = read_frame(file, rules, checks, services.metrics, metadata)
     if services.archive.has_version(validated.md5):
@@ -132,22 +132,22 @@ def validate(
 
 
 def refuse_unknown_extension(validated: Validated, checks: CheckPolicy) -> None:
-    """Raises ExtensionNotAcceptedError for one that is not in ARCHIVE_EXTENSIONS, exactly as it is written there."""
+    """Raises ExtensionNotAcceptedError for an extension that is not in ARCHIVE_EXTENSIONS. Case matters."""
     if validated.extension not in checks.archive_extensions:
         raise ExtensionNotAcceptedError(
             frame=validated.path,
             expected="one of " + ", ".join(checks.archive_extensions),
-            found=f"{validated.extension!r}, all from the name's first dot on",
+            found=f"{validated.extension!r}, which is the name from its first dot on",
         )
 
 
 def upload(
     validated: Validated, file: DataFile, store: Store, metrics: Metrics, now: datetime, may_have_run: bool
 ) -> Uploaded:
-    """Validated → Uploaded: put the bytes that were read, and no others.
+    """Validated → Uploaded: put exactly the bytes that were read.
 
-    A step that may have run before first asks whether its bytes are there; this saves a version, no more. `now` is in
-    UTC without a time zone. Raises FileMissingError, FileChangedError or an error of the store.
+    If the step may have run before, it first asks S3 whether the bytes are there. This only saves a version. `now` is
+    in UTC without a time zone. Raises FileMissingError, FileChangedError or an error of the store.
     """
     target = stored_object(validated, now)
     size = validated.fingerprint.size
@@ -167,7 +167,7 @@ def post(
 ) -> Archived | InArchive:
     """Uploaded → Archived, or InArchive if the archive refused the md5.
 
-    Looks at the file first: only what still is as it was read is posted. `one_try` is explained at `post_record`.
+    Looks at the file first, and posts only if it has not changed. `one_try`: see `post_record`.
     Raises FileChangedError, SupersededError, or an error of the store or the archive.
     """
     validated = uploaded.validated
@@ -182,10 +182,10 @@ def post(
 
 
 def post_record(record: Record, ended: datetime, services: Services, now: datetime, *, one_try: bool) -> Record | None:
-    """Post the record of an exposure that ended then; return it as it is handed on, or None if its md5 is archived.
+    """Post the record of an exposure that ended at `ended`; return the complete record, or None if its md5 is archived.
 
-    A 5xx may have committed all the same. Whoever will not try again (`one_try`) has the frame looked up before the
-    5xx is believed; whoever will is told by the refusal of the next post. Raises an error of the archive.
+    The archive may have committed despite a 5xx. With `one_try` we look the frame up before raising; otherwise the
+    answer to the retry tells us. Raises an error of the archive.
     """
     [version] = record["version_set"]
     try:
@@ -203,19 +203,19 @@ def post_record(record: Record, ended: datetime, services: Services, now: dateti
 
 
 def resolve_duplicate(found: InArchive, archive: Archive, may_have_run: bool) -> Archived | ArchivedByOther:
-    """InArchive → Archived, by the duplicate rule: whose are the bytes that the archive has?
+    """InArchive → Archived, by the duplicate rule: did we archive these bytes?
 
-    Ours, if the VersionId is the one in our hand, or if this message may have run before: an earlier POST was, or may
-    have been, ours, and nobody may have announced it. Else they are someone else's. Raises ArchivedElsewhereError if
-    the archive shows no frame of this name with these bytes, which a lagging replica does for a while.
+    We did if the VersionId is the one of our upload, or we may have if this message may have run before. Then the frame
+    may not be announced yet. Otherwise another process archived them. Raises ArchivedElsewhereError if the archive
+    shows no frame of this name with these bytes; a lagging replica may do so for a while.
     """
     validated = found.validated
     frame, key = _find_version(archive, validated.basename, validated.md5)
     if key is None:
         raise ArchivedElsewhereError(
             frame=validated.path,
-            expected=f"md5 {validated.md5} under {validated.basename}, for the archive knows it",
-            found="other md5s there" if frame else "no such frame",
+            expected=f"md5 {validated.md5} under {validated.basename}, because the archive has this md5",
+            found="a frame with other md5s" if frame else "no such frame",
         )
     ours = found.version_id is not None and version_key(found.version_id) == key
     if not ours and not may_have_run:
@@ -225,7 +225,7 @@ def resolve_duplicate(found: InArchive, archive: Archive, may_have_run: bool) ->
 
 
 def republish(archived: Archived, publisher: Publisher | None) -> None:
-    """Announce the frame; the message id is its md5, so that a consumer can drop a repeat.
+    """Announce the frame. The message id is its md5, so that a consumer can drop a repeat.
 
     Raises an error of the broker.
     """
@@ -240,7 +240,7 @@ def republish(archived: Archived, publisher: Publisher | None) -> None:
 
 
 def stored_object(validated: Validated, now: datetime) -> StoredObject:
-    """Where and how the frame is stored. Raises HeaderValueError if a keyword that the key is made of has no value."""
+    """The S3 object of the frame. Raises HeaderValueError if a keyword of the key has no value."""
     age = now - datetime.fromisoformat(validated.facts.observed)
     with named(validated.path):
         content_type = file_type(validated.extension).content_type
@@ -248,17 +248,17 @@ def stored_object(validated: Validated, now: datetime) -> StoredObject:
 
 
 def version_set(version_id: str, md5: str, extension: str) -> list[Record]:
-    """What was stored, as the record has it."""
+    """The stored version, as a record holds it."""
     return [{"key": version_key(version_id), "md5": md5, "extension": extension}]
 
 
 def version_key(version_id: str) -> str:
-    """The VersionId as the archive can hold it: a UUID loses its dashes."""
-    return version_id.replace("-", "") if len(version_id) > LONGEST_KEY else version_id
+    """The VersionId as the archive can hold it: without dashes, if it is a UUID."""
+    return version_id.replace("-", "") if len(version_id) > MAX_KEY else version_id
 
 
 def _completed(record: Record, answer: Record) -> Record:
-    """The record as it is handed back and announced: with the archive's frame id, filename and url."""
+    """The complete record, which is returned and announced: with the archive's frame id, filename and url."""
     return {**record, "frameid": answer["id"], "filename": answer.get("filename"), "url": answer.get("url")}
 
 
@@ -270,7 +270,7 @@ def _find_version(archive: Archive, basename: str, md5: str) -> tuple[Record, st
 
 
 def refuse_outdated(uploaded: Uploaded, file: DataFile, store: Store, now: datetime) -> None:
-    """Only what the name still means may be posted: the file as it was read, or one that is gone and not replaced.
+    """Post only a file that has not changed, or one that is gone and was not replaced by a newer version.
 
     Raises FileChangedError, SupersededError or an error of the store.
     """
@@ -292,9 +292,9 @@ def refuse_outdated(uploaded: Uploaded, file: DataFile, store: Store, now: datet
 def _refuse_flat_archive(rules: RecordRules) -> None:
     if rules.archive_record_format != "ocs":
         raise CompanionError(
-            expected="an archive of nested (ocs) records, which takes files with given metadata",
+            expected="an archive of nested (ocs) records, which accepts files with metadata",
             found=f"ARCHIVE_RECORD_FORMAT={rules.archive_record_format}",
-            hint="Archives of flat records hold FITS files and packages only",
+            hint="Archives of flat records accept only FITS files and packages",
         )
 
 

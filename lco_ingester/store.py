@@ -1,4 +1,4 @@
-"""S3: where a frame's bytes are kept. The only user of boto3."""
+"""S3, where the bytes of frames are kept. The only user of boto3."""
 
 import base64
 import io
@@ -27,12 +27,12 @@ from lco_ingester.multipart import PartsClient, put_in_parts
 from lco_ingester.record.stored_object import StoredObject
 
 # S3 documentation, "Amazon S3 multipart upload limits".
-LARGEST_PUT = 5 * 1024**3  # bytes; what is larger goes in parts
-LARGEST_OBJECT = 5 * 1024**4
-ANNOUNCED_FROM = 1024**2  # bytes; a smaller body is sent without waiting for the store's word that it wants it
-_MD5 = "md5"  # the object metadata by which a put that was ours is known again
+MAX_PUT = 5 * 1024**3  # bytes; larger files are uploaded in parts
+MAX_OBJECT = 5 * 1024**4
+EXPECT_FROM = 1024**2  # bytes; a smaller body is sent without "Expect: 100-continue"
+_MD5 = "md5"  # the key in the object's metadata by which we recognise our own put
 
-# S3 documentation, "Error responses". What is in none of the lists is sorted by its HTTP status.
+# S3 documentation, "Error responses". For other codes the HTTP status decides.
 _DEPLOYMENT_CODES = frozenset((
     "NoSuchBucket", "InvalidBucketName", "InvalidAccessKeyId", "SignatureDoesNotMatch", "AccessDenied",
     "AllAccessDisabled", "ExpiredToken", "InvalidToken", "TokenRefreshRequired", "AccountProblem",
@@ -44,8 +44,7 @@ _SERVER_CODES = frozenset((
 _CHECKSUM_CODES = frozenset((
     "BadDigest", "XAmzContentSHA256Mismatch", "XAmzContentChecksumMismatch",  # the last is MinIO's
 ))  # fmt: skip
-# Failures on the way to the store and back. All other errors of botocore itself speak of settings, credentials or the
-# bucket's name.
+# Failures of the connection. All other errors of botocore itself are about settings, credentials or the bucket's name.
 _SERVER_ERRORS = (
     boto.HTTPClientError,
     boto.ConnectionError,
@@ -59,7 +58,7 @@ logger = logging.getLogger(__name__)
 
 
 class S3Client(PartsClient, Protocol):
-    """The calls of boto3's client that are used here."""
+    """The methods of boto3's client that we call."""
 
     def put_object(self, **parameters: Any) -> dict[str, Any]: ...
 
@@ -70,7 +69,7 @@ class S3Client(PartsClient, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class StoredVersion:
-    """What a key holds now; `md5` (hex) is None if it was not put by us."""
+    """What a key holds now; `md5` (hex) is None if we did not put it."""
 
     version_id: str
     md5: str | None
@@ -78,35 +77,35 @@ class StoredVersion:
 
 
 class Store:
-    """One bucket. Puts are never repeated here: whoever calls counts the tries.
+    """One bucket. Puts are never repeated here: the caller decides about retries.
 
-    What is larger than `largest_put` bytes goes in parts.
+    Files larger than `max_put` bytes are uploaded in parts.
     """
 
-    def __init__(self, client: S3Client, bucket: str, largest_put: int = LARGEST_PUT) -> None:
+    def __init__(self, client: S3Client, bucket: str, max_put: int = MAX_PUT) -> None:
         self._client = client
         self.bucket = bucket
-        self._largest_put = largest_put
-        self._lacks_storage_classes = False
+        self._max_put = max_put
+        self._omits_storage_class = False
 
     def put(self, stream: io.RawIOBase | BinaryIO, size: int, md5: str, target: StoredObject) -> str:
         """Put `size` bytes and return their VersionId.
 
-        They go under Content-MD5, so that the store refuses bytes other than those whose `md5` (hex) is given (S3
-        documentation, "Checking object integrity"); in parts, if they are many.
+        Content-MD5 makes the store refuse bytes that do not have this `md5` (hex) (S3 documentation, "Checking object
+        integrity").
 
-        Raises FileChangedError on such a refusal, FileTooLargeError, BucketNotVersionedError, StoreRefusedError,
+        Raises FileChangedError if it refuses, FileTooLargeError, BucketNotVersionedError, StoreRefusedError,
         StoreDeploymentError or StoreUnavailableError.
         """
-        if size > LARGEST_OBJECT:
-            raise FileTooLargeError(detail=_at(target.key), expected=f"at most {LARGEST_OBJECT} bytes", found=f"{size}")
+        if size > MAX_OBJECT:
+            raise FileTooLargeError(detail=_at(target.key), expected=f"at most {MAX_OBJECT} bytes", found=f"{size}")
         with _translated(self.bucket, target.key):
             try:
                 version_id = self._put(stream, size, md5, self._parameters(md5, target))
             except boto.ClientError as error:
-                if _code(error) != "InvalidStorageClass" or self._lacks_storage_classes:
+                if _code(error) != "InvalidStorageClass" or self._omits_storage_class:
                     raise
-                self._remember_lack(target.storage_class)
+                self._omit_storage_class_from_now_on(target.storage_class)
                 stream.seek(0)
                 version_id = self._put(stream, size, md5, self._parameters(md5, target))
         if version_id in (None, "null"):  # "null" is what a bucket with suspended versioning answers
@@ -115,7 +114,7 @@ class Store:
         return str(version_id)
 
     def current_version(self, key: str) -> StoredVersion | None:
-        """What the key holds now; None if nothing, or if we may not ask.
+        """What the key holds now; None if it holds nothing, or if we have no permission to ask.
 
         Raises StoreDeploymentError or StoreUnavailableError.
         """
@@ -132,7 +131,7 @@ class Store:
         return StoredVersion(str(version_id), answer.get("Metadata", {}).get(_MD5), int(answer["ContentLength"]))
 
     def check(self) -> None:
-        """Whether we may use the bucket, and its versioning is on.
+        """Check that we may use the bucket, and that its versioning is on.
 
         Raises BucketNotVersionedError, StoreDeploymentError, StoreRefusedError or StoreUnavailableError.
         """
@@ -142,7 +141,7 @@ class Store:
             raise self._not_versioned("", f"versioning of bucket {self.bucket} to be enabled", str(status))
 
     def _put(self, stream: io.RawIOBase | BinaryIO, size: int, md5: str, parameters: dict[str, Any]) -> str | None:
-        if size > self._largest_put:
+        if size > self._max_put:
             answer = put_in_parts(self._client, stream, size, md5, parameters)
             return answer.get("VersionId") or self._version_just_put(parameters["Key"], md5)
         digest = base64.b64encode(bytes.fromhex(md5)).decode()
@@ -150,12 +149,14 @@ class Store:
         return answer.get("VersionId")
 
     def _version_just_put(self, key: str, md5: str) -> str | None:
-        """For a store that does not tell the version of what came in parts."""
+        """For a store that does not return the version of an upload in parts."""
         there = self.current_version(key)
         if there is None:
             return None
         if there.md5 != md5:
-            raise StoreUnavailableError(detail=_at(key), expected="the version just put", found="one put after it")
+            raise StoreUnavailableError(
+                detail=_at(key), expected="the version that was just put", found="a later version"
+            )
         return there.version_id
 
     def _parameters(self, md5: str, target: StoredObject) -> dict[str, Any]:
@@ -167,14 +168,16 @@ class Store:
         }
         if target.content_type is not None:
             parameters["ContentType"] = target.content_type
-        if not self._lacks_storage_classes:
+        if not self._omits_storage_class:
             parameters["StorageClass"] = target.storage_class
         return parameters
 
-    def _remember_lack(self, storage_class: str) -> None:
-        self._lacks_storage_classes = True
+    def _omit_storage_class_from_now_on(self, storage_class: str) -> None:
+        self._omits_storage_class = True
         logger.warning(
-            "bucket %s: no storage class %s here; putting without one from now on", self.bucket, storage_class
+            "bucket %s does not know storage class %s: objects are put without one from now on",
+            self.bucket,
+            storage_class,
         )
 
     def _not_versioned(self, key: str, expected: str, found: str) -> BucketNotVersionedError:
@@ -195,11 +198,11 @@ def open_store(
     session_token: str | None = None,
     region: str | None = None,
     endpoint_url: str | None = None,
-    largest_put: int = LARGEST_PUT,
+    max_put: int = MAX_PUT,
 ) -> Store:
-    """A store on a new boto3 client; what is None here boto3 finds by its own rules (environment, files, role).
+    """A store on a new boto3 client. boto3 looks up what is None here (environment, files, role).
 
-    Raises StoreDeploymentError if boto3 refuses what it found.
+    Raises StoreDeploymentError if boto3 cannot use it.
     """
     with _translated(bucket, ""):
         core = botocore.session.Session()
@@ -213,20 +216,20 @@ def open_store(
         )
         try:
             client = session.client("s3", endpoint_url=endpoint_url, config=config)
-        except ValueError as error:  # its way to say that the endpoint is no URL
+        except ValueError as error:  # the endpoint is not a URL
             raise StoreDeploymentError(expected="a usable endpoint URL", found=str(error)) from error
-        client.meta.events.register("request-created.s3.PutObject", _announce_large_bodies_alone)
-        return Store(client, bucket, largest_put)
+        client.meta.events.register("request-created.s3.PutObject", _expect_for_large_bodies_only)
+        return Store(client, bucket, max_put)
 
 
-def _announce_large_bodies_alone(request: AWSRequest, **_: Any) -> None:
-    """Take botocore's "Expect: 100-continue" from a small body: it costs a round trip to save less than that."""
-    if int(request.headers["Content-Length"]) < ANNOUNCED_FROM:
+def _expect_for_large_bodies_only(request: AWSRequest, **_: Any) -> None:
+    """Remove "Expect: 100-continue" for a small body: it costs a round trip, which is more than it can save."""
+    if int(request.headers["Content-Length"]) < EXPECT_FROM:
         del request.headers["Expect"]
 
 
 def _user_agent(application: str | None) -> str:
-    """Who speaks, in words that botocore would otherwise make up at every call; AWS_SDK_UA_APP_ID stays among them."""
+    """A fixed User-Agent, because botocore would build one for every call. It contains AWS_SDK_UA_APP_ID."""
     words = ["archive-ingester", f"boto3/{boto3.__version__}", *([f"app/{application}"] if application else [])]
     return " ".join(words)
 
@@ -240,7 +243,7 @@ def _translated(bucket: str, key: str) -> Iterator[None]:
         raise _of_answer(error, bucket, key) from error
     except boto.BotoCoreError as error:
         if isinstance(error.kwargs.get("error"), ValueError):
-            raise _of_header(key) from None  # its text quotes the header, and with it credentials
+            raise _of_header(key) from None  # its text quotes the header, and so the credentials
         raise _of_client(error, bucket, key) from error
 
 
@@ -269,14 +272,14 @@ def _of_client(error: boto.BotoCoreError, bucket: str, key: str) -> IngesterErro
 
 
 def _of_header(key: str) -> IngesterError:
-    """A line break or the like would go into an HTTP header: from the file's name, or else from a credential."""
+    """A character that an HTTP header cannot hold, such as a line break: in the file's name, else in a credential."""
     if key.isprintable():
-        return StoreDeploymentError(detail=_at(key), found="a credential that no HTTP header can hold")
-    return StoreRefusedError(detail=_at(key), found="a file name that no HTTP header can hold")
+        return StoreDeploymentError(detail=_at(key), found="a credential with characters that HTTP does not allow")
+    return StoreRefusedError(detail=_at(key), found="a file name with characters that HTTP does not allow")
 
 
 def _at(key: str) -> str:
-    """Whose file it is, the store does not know: its caller names the frame."""
+    """The store knows the key only; its caller adds the name of the file."""
     return f"S3 key {key}" if key else ""
 
 

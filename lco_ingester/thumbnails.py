@@ -1,4 +1,4 @@
-"""Small pictures of frames, which archives of nested records take (docs/record.md, "Companions")."""
+"""Thumbnails: small pictures of frames, for archives of nested records (docs/record.md, "Companions")."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -22,9 +22,9 @@ SECTION = "thumbnails"  # the folder in S3
 
 @dataclass(frozen=True, slots=True)
 class Thumbnail:
-    """What is to be known of a picture: its `size`, the `metadata` in place of a header, and of which frame it is.
+    """A picture: its `size`, the `metadata` that replace a header, and the frame that it shows.
 
-    `frame_basename` None: the metadata say it, or the picture's own name, which then is the frame's with `-<size>`.
+    Without `frame_basename` the metadata name the frame, or the picture's name does: the frame's name and `-<size>`.
     """
 
     size: str
@@ -40,7 +40,7 @@ def read_thumbnail(
         basename, extension = split_name(file.path)
         kind = file_type(extension)
         if not (kind.content_type or "").startswith("image/") or kind.read_headers is not None:
-            raise CompanionError(expected="a .jpg or .jpeg, for a thumbnail", found=repr(extension))
+            raise CompanionError(expected="a .jpg or .jpeg file", found=repr(extension))
         if thumbnail.size not in SIZES:
             raise CompanionError(check="size", expected=" or ".join(SIZES), found=repr(thumbnail.size))
         validated = read_frame(file, rules, checks, metrics, thumbnail.metadata)
@@ -68,13 +68,13 @@ def post_thumbnail(uploaded: Uploaded, file: DataFile, services: Services, now: 
 
 
 def _frame_basename(thumbnail: Thumbnail, basename: str, key: str) -> str:
-    told = thumbnail.frame_basename or split_name(str(thumbnail.metadata.get(key) or ""))[0]
-    if not told and basename.endswith(f"-{thumbnail.size}"):
-        told = basename.removesuffix(f"-{thumbnail.size}")
-    if not told:
+    found = thumbnail.frame_basename or split_name(str(thumbnail.metadata.get(key) or ""))[0]
+    if not found and basename.endswith(f"-{thumbnail.size}"):
+        found = basename.removesuffix(f"-{thumbnail.size}")
+    if not found:
         raise CompanionError(
             check="frame of the thumbnail",
             expected=f"{key} in the metadata, or a name ending in -{thumbnail.size}",
             found="neither",
         )
-    return told
+    return found

@@ -1,4 +1,4 @@
-"""Fixtures for all tests: running neighbours, and an environment with nothing of ours in it."""
+"""Fixtures for all tests: running external services, and an environment with nothing of ours in it."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -57,7 +57,7 @@ def s3(s3_server: S3Server) -> Iterator[S3Server]:
 
 @pytest.fixture
 def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """No setting of ours, no secret file, and no AWS file of whoever runs the tests."""
+    """No setting of ours, no secret file, and no AWS file of the user who runs the tests."""
     for field in Settings.model_fields:
         monkeypatch.delenv(field.upper(), raising=False)
     monkeypatch.setattr(settings, "SECRET_FILES", tmp_path / "no-secrets")
@@ -67,28 +67,28 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def neighbours(
+def external_services(
     clean_environment: None, monkeypatch: pytest.MonkeyPatch, archive: ArchiveServer, s3: S3Server
 ) -> dict[str, str]:
     """The environment points at the running archive and store; the variables, for processes to be started."""
-    variables = neighbours_environment(archive, s3)
+    variables = external_services_environment(archive, s3)
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     return variables
 
 
 @pytest.fixture
-def ocs_neighbours(
-    neighbours: dict[str, str], monkeypatch: pytest.MonkeyPatch, ocs_archive: ArchiveServer
+def ocs_external_services(
+    external_services: dict[str, str], monkeypatch: pytest.MonkeyPatch, ocs_archive: ArchiveServer
 ) -> dict[str, str]:
-    """`neighbours`, with an archive of nested records and the setting that says so."""
+    """`external_services`, with an archive of nested records and the setting that says so."""
     variables = {"API_ROOT": ocs_archive.url, "AUTH_TOKEN": ocs_archive.token, "ARCHIVE_RECORD_FORMAT": "ocs"}
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    return {**neighbours, **variables}
+    return {**external_services, **variables}
 
 
-def neighbours_environment(archive: ArchiveServer, s3: S3Server) -> dict[str, str]:
+def external_services_environment(archive: ArchiveServer, s3: S3Server) -> dict[str, str]:
     """The variables by which the library finds these two."""
     return {
         "API_ROOT": archive.url,

@@ -1,4 +1,4 @@
-"""A service around the released lco-ingester, which holds none: the least that listens and works.
+"""A service around the released lco-ingester, which has no service: the smallest listener and worker.
 
 `python lco_service.py` is its listener, `celery -A lco_service worker` its workers. The predecessor's own service was
 of this shape: a ConsumerMixin that makes a task of each name and acknowledges it, and a task that does all.

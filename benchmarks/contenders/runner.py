@@ -51,7 +51,7 @@ def floor():
 
 
 def ours():
-    """The library of this project; and, for its package has the same name, lco-ingester 2.1.15 in its own place."""
+    """The library of this project; or lco-ingester 2.1.15, whose package has the same name, in its own environment."""
     from lco_ingester.ingester import upload_file_and_ingest_to_archive
 
     def ingest(path):
@@ -98,7 +98,7 @@ def peak_memory():
 
 def main():
     """Answer jobs until there are no more."""
-    sys.stdout, answers = sys.stderr, sys.stdout  # what a library prints is no answer
+    sys.stdout, answers = sys.stderr, sys.stdout  # what a library prints is not an answer
     ingest = CONTENDERS[sys.argv[1]]()
     if "PIECES" in os.environ:
         import pieces

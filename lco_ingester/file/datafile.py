@@ -1,7 +1,7 @@
-"""The file of a frame: its name and extension, what tells it from another, and its bytes.
+"""The file of a frame: its name and extension, its fingerprint, and its bytes.
 
-`PathFile` is a file on a disk that may vanish or change at any time; `StreamFile` is a stream in the caller's hand,
-which is left open and where it stood.
+`PathFile` is a file on a disk, which may vanish or change at any time. `StreamFile` is a stream of the caller, which
+stays open and keeps its position.
 """
 
 import io
@@ -26,7 +26,7 @@ from lco_ingester.frame import Fingerprint
 class PathFile:
     """A file on a disk, opened when it is read.
 
-    `data_roots` are the directories that it must be in (links followed); none means anywhere.
+    It must be in one of the directories `data_roots`, after links are resolved. Empty: it may be anywhere.
     """
 
     def __init__(self, path: str, data_roots: tuple[str, ...] = ()) -> None:
@@ -35,7 +35,7 @@ class PathFile:
 
     @contextmanager
     def opened(self) -> Iterator[BinaryIO]:
-        """The file's bytes from the first one on.
+        """The file as a stream, at its first byte.
 
         Raises FileMissingError, FileOutsideDataRootsError or FileUnreadableError.
         """
@@ -45,7 +45,7 @@ class PathFile:
             raise missing
         try:
             stream = open(self.path, "rb")
-        except (FileNotFoundError, NotADirectoryError) as error:  # it was there a moment ago
+        except (FileNotFoundError, NotADirectoryError) as error:  # it existed a moment ago
             raise missing from error
         except OSError as error:
             raise _unreadable(self.path, error) from error
@@ -53,9 +53,9 @@ class PathFile:
             yield stream
 
     def fingerprint(self) -> Fingerprint | None:
-        """Size, mtime and inode as of now; None if there is no such file.
+        """Size, mtime and inode as of now; None if the file does not exist.
 
-        Raises FileUnreadableError for what is no regular file: opening a named pipe would wait for ever.
+        Raises FileUnreadableError if it is not a regular file: opening a named pipe would block for ever.
         """
         try:
             found = os.stat(self.path)
@@ -81,7 +81,7 @@ class PathFile:
 
 
 class StreamFile:
-    """A seekable binary stream that the caller opened and goes on owning."""
+    """A seekable binary stream that belongs to the caller."""
 
     def __init__(self, stream: IO[bytes], path: str | os.PathLike[str] | None = None) -> None:
         self.path = _name_of(stream, path)
@@ -89,7 +89,7 @@ class StreamFile:
 
     @contextmanager
     def opened(self) -> Iterator[BinaryIO]:
-        """The stream from its first byte on; afterwards it stands where it stood before.
+        """The stream, at its first byte; afterwards it is back at its earlier position.
 
         Raises FileUnreadableError if it cannot seek.
         """
@@ -99,13 +99,13 @@ class StreamFile:
         except (OSError, ValueError, AttributeError) as error:
             raise FileUnreadableError(frame=self.path, expected="an open, seekable stream", found=str(error)) from error
         try:
-            yield self._stream  # type: ignore[misc]  # what is read from it is all that BinaryIO has over IO[bytes]
+            yield self._stream  # type: ignore[misc]  # we use no method that IO[bytes] lacks
         finally:
             self._stream.seek(before)
 
     def fingerprint(self) -> Fingerprint:
         """Size, and mtime and inode where the stream is a file on a disk."""
-        with self.opened() as stream:  # which also writes out what the caller's own buffer still holds
+        with self.opened() as stream:  # seeking also flushes the caller's buffer
             raw = getattr(stream, "raw", stream)
             if isinstance(raw, io.FileIO):
                 return _fingerprint_of(os.fstat(raw.fileno()))
@@ -116,7 +116,7 @@ DataFile = PathFile | StreamFile
 
 
 def split_name(path: str) -> tuple[str, str]:
-    """Basename and extension: the name up to its first dot, and from that dot on (docs/record.md, "Names").
+    """Basename and extension: the name before and from its first dot (docs/record.md, "Names").
 
     A leading dot belongs to the basename.
     """
@@ -128,7 +128,7 @@ def split_name(path: str) -> tuple[str, str]:
 def refuse_unusable_name(path: str) -> None:
     """Raises FileNameUnusableError for a name that S3 and the archive cannot hold."""
     name = PurePath(path).name
-    if not name.isprintable():  # a byte that is no UTF-8 is a lone surrogate in Python's text, and not printable
+    if not name.isprintable():  # a byte that is not UTF-8 becomes a lone surrogate, which is not printable
         raise FileNameUnusableError(expected="printable characters in UTF-8", found=ascii(name))
 
 
@@ -138,13 +138,13 @@ def printable(path: str) -> str:
 
 
 def size_of(stream: BinaryIO) -> int:
-    """The stream's size in bytes; it then stands at its end."""
-    stream.seek(0, os.SEEK_END)  # not every stream's seek says where it got to
+    """The stream's size in bytes; leaves the stream at its end."""
+    stream.seek(0, os.SEEK_END)  # not every stream returns its position from seek
     return stream.tell()
 
 
-class Lent(io.RawIOBase):
-    """A view of a seekable stream that can be closed while the stream itself stays open."""
+class NonClosing(io.RawIOBase):
+    """A view of a seekable stream; closing it does not close the stream."""
 
     def __init__(self, stream: BinaryIO) -> None:
         super().__init__()
@@ -173,7 +173,7 @@ class Lent(io.RawIOBase):
 
 
 class SizedReader(io.RawIOBase):
-    """A seekable view of `size` bytes; whoever derives from it reads them, and moves `_position`."""
+    """A seekable stream of `size` bytes; subclasses implement `read`, and move `_position`."""
 
     def __init__(self, size: int) -> None:
         super().__init__()
@@ -196,10 +196,10 @@ class SizedReader(io.RawIOBase):
 
 
 class ExactReader(SizedReader):
-    """A view of a stream that gives exactly `size` bytes.
+    """A view of a stream with exactly `size` bytes.
 
-    A file that grew must not send more than its announced length, and one that shrank must not keep the store
-    waiting for the rest: it raises FileChangedError.
+    A file that grew must not send more than its announced length. A file that shrank must not keep the store waiting
+    for the rest: reading raises FileChangedError.
     """
 
     def __init__(self, stream: BinaryIO, size: int) -> None:
@@ -226,7 +226,7 @@ def _name_of(stream: IO[bytes], path: str | os.PathLike[str] | None) -> str:
     if path is not None:
         name: object = os.fspath(path)
     else:
-        name = getattr(stream, "name", None)  # a file made from a descriptor has a number here
+        name = getattr(stream, "name", None)  # a number, if the file was opened by its descriptor
     if not isinstance(name, str) or not PurePath(name).name:
         raise FileNameMissingError(expected="a file object with a name, or a path", found=f"name {name!r}")
     return name

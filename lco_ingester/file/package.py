@@ -1,8 +1,8 @@
 """Spectrograph packages: the frame that describes a `.tar.gz` or `.tar` (docs/record.md, "Which header").
 
-A package is read as a stream, member by member, once. Nothing of it is ever written anywhere, so its names, links and
-devices can do no harm; what could is refused: endless headers and members, and sparse members, which claim more bytes
-than they have.
+A package is read once, as a stream, member by member. Nothing is extracted, so names, links and devices are harmless.
+What could do harm is refused: endless headers, too many members, and sparse members, which claim more bytes than they
+have.
 """
 
 import tarfile
@@ -37,20 +37,20 @@ EXTENSIONS = (".tar.gz", ".tar")
 FRAME_MARKS = ("e00.fits", "e90.fits", "e91.fits")
 FITS_EXTENSIONS = (".fits", ".fits.fz", ".fits.gz")
 _BLOCK = tarfile.BLOCKSIZE
-_LONGEST_NAME = 64 * 1024  # bytes of a header that only says more of the next member, such as its long name
-_LONGEST_SIZE = 20  # digits
+_MAX_EXTENDED = 64 * 1024  # bytes of a header that only extends the next one, for example by a long name
+_MAX_DIGITS = 20  # of a size
 _LONG_NAME = (tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK)
 _EXTENDED = (tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE)
-_OF_THE_NEXT = _LONG_NAME + _EXTENDED
+_EXTENDS_NEXT = _LONG_NAME + _EXTENDED
 
 
 def read_package(contents: Contents, checks: CheckPolicy) -> list[FrameHeader]:
     """The headers of the first regular member whose whole name contains one of FRAME_MARKS.
 
-    `contents` is the tar, unpacked; it is read to its end, so that one that is still being written is not taken for
-    whole. All its FITS members are checked. Raises TruncatedFrameError, EmptyFileError, PackageError,
-    PackageMemberMissingError, PackageMemberDamagedError, or ExpandsTooFarError for what the package and its members
-    unpack to together.
+    `contents` is the unpacked tar. It is read to its end, so that a package that is still being written is not
+    taken for complete. All its FITS members are checked. Raises TruncatedFrameError, EmptyFileError, PackageError,
+    PackageMemberMissingError, PackageMemberDamagedError, or ExpandsTooFarError if the package and its members
+    together unpack to too many bytes.
     """
     headers = None
     for name, member in _members(contents, checks):
@@ -74,14 +74,14 @@ def read_package(contents: Contents, checks: CheckPolicy) -> list[FrameHeader]:
 class _Member:
     """The `size` bytes of a member, which come next in the package.
 
-    Reading raises TruncatedFrameError or GzipDamagedError for a fault of the package itself, and keeps it as `fault`.
+    Reading raises TruncatedFrameError or GzipDamagedError if the package itself is damaged, and keeps it as `fault`.
     """
 
     def __init__(self, contents: Readable, size: int) -> None:
         self._contents = contents
         self._left = size
         self.fault: IngesterError | None = None
-        self.ends_in_zero = False  # what was read of it
+        self.ends_in_zero = False  # the last byte that was read
 
     def read(self, size: int = -1, /) -> bytes:
         wanted = self._left if size < 0 else min(size, self._left)
@@ -96,7 +96,7 @@ class _Member:
         return piece
 
     def skip(self) -> None:
-        """Read what is left of it."""
+        """Read the rest of it."""
         while self.read(CHUNK):
             pass
 
@@ -112,35 +112,35 @@ def _headers_of(member: _Member, name: str, checks: CheckPolicy, package: Conten
         error.frame = checks.where
         member.skip()
         if isinstance(error, RetryError) and member.ends_in_zero and not package.gzipped:
-            found = f"zeros at its end, space reserved and not written yet? {error}"
+            found = f"zeros at its end, reserved space that is not written yet? {error}"
             raise TruncatedFrameError(expected=f"the whole member {name}", found=found) from error
         raise PackageMemberDamagedError(check=f"member {name}", found=str(error)) from error
 
 
 def _is_of_the_package(error: IngesterError, member: _Member) -> bool:
-    """Whether what was found in a member is no fault of the member."""
+    """Whether the package itself causes the error, not the member."""
     return error is member.fault or isinstance(error, ExpandsTooFarError)
 
 
 def _members(contents: Contents, checks: CheckPolicy) -> Iterator[tuple[str, _Member]]:
-    """Name and bytes of each regular member; the package is then read to its end.
+    """Name and bytes of each regular member; then the package is read to its end.
 
-    What was not read of a member when the next one is asked for is skipped.
+    Bytes of a member that were not read are skipped.
     """
     count = 0
-    said: dict[str, str] = {}  # by headers that are no members themselves, of the next one
+    extended: dict[str, str] = {}  # name and size of the next member, from headers that extend its own
     while (info := _next_header(contents, first=count == 0)) is not None:
         count += 1
         if count > checks.package_max_members:
             raise PackageError(expected=f"at most {checks.package_max_members} members", found="more")
-        size = _size_of(info, said)
+        size = _size_of(info, extended)
         member = _Member(contents, size)
-        if info.type in _OF_THE_NEXT:
-            said |= _said_by(info, member, size)
+        if info.type in _EXTENDS_NEXT:
+            extended |= _extended_by(info, member, size)
         else:
             if info.isreg():
-                yield said.get("path", info.name), member
-            said = {}
+                yield extended.get("path", info.name), member
+            extended = {}
         member.skip()
         _read_exactly(contents, -size % _BLOCK)
     if drain(contents):
@@ -161,7 +161,7 @@ def _next_header(contents: Contents, first: bool) -> tarfile.TarInfo | None:
 
 
 def _first_block(contents: Contents) -> bytes:
-    """The block that tells a package from a file that is empty, not written yet, or something else."""
+    """The first block: of a package, or of a file that is empty, not written yet, or something else."""
     with gzip_errors_translated():
         block = contents.read(_BLOCK)
     if not block:
@@ -171,41 +171,41 @@ def _first_block(contents: Contents) -> bytes:
         raise TruncatedFrameError(expected="a tar package", found=found)
     if len(block) == _BLOCK:
         return block
-    # A header has zeros behind the name, of 100 bytes at most: a short text is none that was cut.
+    # A header has zeros after the name of at most 100 bytes: a short text without zeros is not a header that was cut.
     if b"\0" not in block and not GZIP_MAGIC.startswith(block):
         raise PackageError(expected="a tar package, gzipped or not", found=repr(block[:40]))
     raise _cut()
 
 
-def _size_of(info: tarfile.TarInfo, said: dict[str, str]) -> int:
+def _size_of(info: tarfile.TarInfo, extended: dict[str, str]) -> int:
     """How many bytes of the package are the member's."""
-    if info.type == tarfile.GNUTYPE_SPARSE or any(keyword.startswith("GNU.sparse") for keyword in said):
+    if info.type == tarfile.GNUTYPE_SPARSE or any(keyword.startswith("GNU.sparse") for keyword in extended):
         raise PackageError(expected="no sparse members", found=info.name)
-    if info.type in tarfile.SUPPORTED_TYPES and not info.isreg() and info.type not in _OF_THE_NEXT:
-        return 0  # links, directories and devices have no bytes, whatever their size says
-    text = str(info.size) if info.type in _OF_THE_NEXT else said.get("size", str(info.size))
-    if not text.isdecimal() or len(text) > _LONGEST_SIZE:
-        raise PackageError(expected="a size of each member", found=text[:40])
+    if info.type in tarfile.SUPPORTED_TYPES and not info.isreg() and info.type not in _EXTENDS_NEXT:
+        return 0  # links, directories and devices have no bytes, even if they have a size
+    text = str(info.size) if info.type in _EXTENDS_NEXT else extended.get("size", str(info.size))
+    if not text.isdecimal() or len(text) > _MAX_DIGITS:
+        raise PackageError(expected="a valid size of each member", found=text[:40])
     return int(text)
 
 
-def _said_by(info: tarfile.TarInfo, member: _Member, size: int) -> dict[str, str]:
-    """What a header says of the next member: GNU's long name, or the keywords of a pax header (POSIX.1-2001, pax)."""
-    if size > _LONGEST_NAME:
-        raise PackageError(expected=f"headers of at most {_LONGEST_NAME} bytes", found=f"{size}")
+def _extended_by(info: tarfile.TarInfo, member: _Member, size: int) -> dict[str, str]:
+    """Values for the next member: GNU's long name, or the keywords of a pax header (POSIX.1-2001, pax)."""
+    if size > _MAX_EXTENDED:
+        raise PackageError(expected=f"headers of at most {_MAX_EXTENDED} bytes", found=f"{size}")
     content = member.read(size)
     if info.type == tarfile.GNUTYPE_LONGNAME:
         return {"path": content.split(b"\0", 1)[0].decode("utf-8", "backslashreplace")}
-    said = {}
+    values = {}
     while info.type in (tarfile.XHDTYPE, tarfile.SOLARIS_XHDTYPE) and content.strip(b"\0"):
         length = content.split(b" ", 1)[0]  # of the record `length keyword=value\n`, itself included
-        end = int(length) if length.isdigit() and len(length) < _LONGEST_SIZE else 0
+        end = int(length) if length.isdigit() and len(length) < _MAX_DIGITS else 0
         if not len(length) < end <= len(content):
             raise PackageError(expected="pax headers", found=repr(content[:20]))
         keyword, _, value = content[len(length) + 1 : end - 1].decode("utf-8", "backslashreplace").partition("=")
-        said[keyword] = value
+        values[keyword] = value
         content = content[end:]
-    return said
+    return values
 
 
 def _read_exactly(contents: Readable, size: int) -> bytes:

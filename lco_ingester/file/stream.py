@@ -1,4 +1,4 @@
-"""A frame's bytes, read once from first to last: hashed as they come, and unpacked within limits."""
+"""Reading a file once, from first to last byte: its md5 is taken and gzip is unpacked on the way."""
 
 import gzip
 import hashlib
@@ -17,21 +17,21 @@ from lco_ingester.exceptions import (
 )
 from lco_ingester.file.checks import CheckPolicy
 
-CHUNK = 512 * 1024  # bytes read at a time: memory stays flat, and the sums find in the cache what the md5 has read
-_BUFFER = 32 * 1024  # bytes: less than a chunk, which is then read past the buffer
+CHUNK = 512 * 1024  # bytes read at a time: memory stays flat, and a chunk is still in the CPU cache after the md5
+_BUFFER = 32 * 1024  # bytes; less than a chunk, so that a chunk bypasses the buffer
 GZIP_MAGIC = b"\x1f\x8b"
-_INTO_MEMORY = (io.FileIO, io.BufferedReader, io.BufferedRandom, io.BytesIO)  # and not what overrides their `read`
-_RATIO_COUNTS_FROM = 256 * 1024 * 1024  # bytes: what unpacks to less does no harm, however small it was packed
+_READ_INTO = (io.FileIO, io.BufferedReader, io.BufferedRandom, io.BytesIO)  # not subclasses with a `read` of their own
+_RATIO_COUNTS_FROM = 256 * 1024 * 1024  # bytes; below this size any ratio is harmless
 
 
 class Readable(Protocol):
-    """What gives bytes from first to last; a read gives all that it is asked for, or all that is left."""
+    """A stream of bytes; `read` returns as many as requested, or all that are left."""
 
     def read(self, size: int = -1, /) -> bytes: ...
 
 
 class CountingReader(io.RawIOBase):
-    """A stream from where it stands to its end, with the number of the bytes that were read of it."""
+    """A stream from its current position to its end; `size` counts the bytes that were read."""
 
     def __init__(self, stream: Readable) -> None:
         super().__init__()
@@ -42,7 +42,7 @@ class CountingReader(io.RawIOBase):
         return True
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]  # all that io.BufferedReader passes
-        if type(self._stream) in _INTO_MEMORY:
+        if type(self._stream) in _READ_INTO:
             size: int = self._stream.readinto(buffer)  # type: ignore[attr-defined]
             self._count(buffer[:size])
         else:
@@ -57,9 +57,9 @@ class CountingReader(io.RawIOBase):
 
 
 class HashingReader(CountingReader):
-    """The same with the md5 of the bytes, and with the errors of a file.
+    """The same with the md5 of the bytes.
 
-    Reading raises FileUnreadableError if the disk fails, or if the stream gives text.
+    Reading raises FileUnreadableError if the disk fails, or if the stream returns text.
     """
 
     def __init__(self, stream: Readable) -> None:
@@ -75,7 +75,7 @@ class HashingReader(CountingReader):
             raise FileUnreadableError(expected="a stream opened in binary mode", found="text") from error
 
     def finish(self) -> tuple[str, int]:
-        """Read what is left; the md5 (hex) and the size of all that the stream gave."""
+        """Read the rest; return md5 (hex) and size in bytes of the whole stream."""
         buffer = memoryview(bytearray(CHUNK))
         while self.readinto(buffer):
             pass
@@ -87,17 +87,17 @@ class HashingReader(CountingReader):
 
 
 def md5_of_stream(stream: Readable) -> tuple[str, int]:
-    """The md5 (hex) and the number of bytes of a stream, read once to its end in chunks.
+    """Md5 (hex) and size in bytes of a stream, read once to its end.
 
-    Raises FileUnreadableError if it cannot be read, or gives text.
+    Raises FileUnreadableError if it cannot be read, or returns text.
     """
     return HashingReader(stream).finish()
 
 
 class Budget:
-    """How much a file may unpack to, with the gzipped files in it: the limits of `checks`.
+    """How many bytes a file may unpack to, together with the gzip files inside it, by the limits of `checks`.
 
-    `packed` is the file: its `size` says how much was read of it.
+    `packed` is the file; its `size` is what was read of it so far.
     """
 
     def __init__(self, packed: CountingReader, checks: CheckPolicy) -> None:
@@ -106,7 +106,7 @@ class Budget:
         self._spent = 0
 
     def spend(self, size: int) -> None:
-        """Told of each piece that was unpacked. Raises ExpandsTooFarError."""
+        """Count unpacked bytes. Raises ExpandsTooFarError."""
         self._spent += size
         most = min(
             self._checks.expanded_max_bytes,
@@ -117,7 +117,7 @@ class Budget:
 
 
 class Expanding(io.RawIOBase):
-    """What a gzip stream unpacks to, as far as the budget reaches. Reading raises ExpandsTooFarError."""
+    """An unpacked gzip stream. Reading raises ExpandsTooFarError when the budget is spent."""
 
     def __init__(self, contents: Readable, budget: Budget) -> None:
         super().__init__()
@@ -135,7 +135,7 @@ class Expanding(io.RawIOBase):
 
 
 class Contents(io.BufferedReader):
-    """A file's bytes, unpacked if it was `gzipped`, to be read from first to last; files in it share its budget."""
+    """The bytes of a file, unpacked if it was `gzipped`. Files inside it share its budget."""
 
     def __init__(self, raw: io.RawIOBase, budget: Budget, gzipped: bool) -> None:
         super().__init__(raw, _BUFFER)
@@ -145,9 +145,9 @@ class Contents(io.BufferedReader):
 
 @contextmanager
 def unpacked(packed: CountingReader, checks: CheckPolicy, budget: Budget | None = None) -> Iterator[Contents]:
-    """The stream, or what gzip packed into it; `budget` is that of the package that it is in, if it is in one.
+    """The stream, unpacked if it is gzip. `budget` is that of the package, if the stream is a member.
 
-    Raises TruncatedFrameError for a gzip stream that ends too soon, GzipDamagedError for a damaged one.
+    Raises TruncatedFrameError for a gzip stream that ends too early, GzipDamagedError for a damaged one.
     """
     budget = budget or Budget(packed, checks)
     stream = Contents(packed, budget, gzipped=False)
@@ -159,7 +159,7 @@ def unpacked(packed: CountingReader, checks: CheckPolicy, budget: Budget | None 
         try:
             yield contents
         except DoNotRetryError:
-            drain(contents)  # what is wrong inside may be gzip's fault, whose own checksum comes last
+            drain(contents)  # damaged gzip data may be the cause, and gzip's checksum comes last
             raise
 
 
@@ -175,7 +175,7 @@ def gzip_errors_translated() -> Iterator[None]:
 
 
 def drain(stream: Readable) -> int:
-    """Read a stream to its end; the number of bytes that were left of it that are not zero."""
+    """Read a stream to its end; return how many of these bytes are not zero."""
     count = 0
     while chunk := stream.read(CHUNK):
         count += len(chunk) - chunk.count(0)

@@ -1,7 +1,7 @@
-"""The kinds of file that are archived: who reads their headers, and what S3 calls them.
+"""The types of file that are archived: how their headers are read, and their content type in S3.
 
-A site adds its own without a fork: an entry point of the group `lco_ingester.records`, named by the extension, whose
-object is a `FileType` (docs/sites.md).
+A site adds its own type by an entry point of the group `lco_ingester.records`. The entry point has the extension as its
+name and a `FileType` as its object (docs/sites.md).
 """
 
 import io
@@ -15,7 +15,7 @@ from astropy.io import fits
 
 from lco_ingester.exceptions import CompanionError, EmptyFileError, HookError, IngesterError
 from lco_ingester.file.checks import CheckPolicy
-from lco_ingester.file.datafile import Lent
+from lco_ingester.file.datafile import NonClosing
 from lco_ingester.file.headers.frame_header import FrameHeader, Header
 from lco_ingester.file.package import read_package
 from lco_ingester.file.stream import Contents, CountingReader, unpacked
@@ -26,12 +26,12 @@ GROUP = "lco_ingester.records"
 
 @dataclass(frozen=True, slots=True)
 class FileType:
-    """A site's own kind of file.
+    """A site's own type of file.
 
-    `read_headers(stream, path)` is given the file, open and seekable, at its first byte, and the name for errors. It
-    gives mappings or astropy headers: the first that holds all required keywords makes the record. It raises
-    TruncatedFrameError for a file that may still be being written, and may raise anything for one that is bad. None:
-    the file has no header, and is archived with metadata. `begins` is how such a file must begin.
+    `read_headers(stream, path)` gets the open, seekable file at its first byte, and its path for errors. It returns
+    mappings or astropy headers; the first one with all required keywords becomes the record. It raises
+    TruncatedFrameError for a file that may still be being written, and may raise anything for a bad one. None: the file
+    has no header, and is archived with metadata. `begins` are the first bytes of such a file.
     """
 
     content_type: str | None
@@ -41,7 +41,7 @@ class FileType:
 
 @dataclass(frozen=True, slots=True)
 class OurType:
-    """One that we know ourselves: its headers are read on the way of the one reading that also takes the md5."""
+    """A type that we know: its headers are read in the same pass as the md5."""
 
     content_type: str | None
     read_headers: Callable[[Contents, CheckPolicy], list[FrameHeader]] | None
@@ -64,7 +64,7 @@ _OTHER = OurType(None, read_fits)
 
 
 def file_type(extension: str) -> FileType | OurType:
-    """The site's own file type of this extension, else ours; what nobody knows is read as FITS.
+    """The site's file type for this extension, else ours. Files of unknown type are read as FITS.
 
     Raises HookError if the site's cannot be loaded.
     """
@@ -75,16 +75,16 @@ def file_type(extension: str) -> FileType | OurType:
 def headers_of(
     packed: CountingReader, extension: str, checks: CheckPolicy, metadata: Mapping[str, Any] | None = None
 ) -> list[Header] | None:
-    """The headers of a file of ours, or the metadata that stand in for them; None for a site's: `headers_by_hook`.
+    """The headers of a file of our types, or the metadata that replace them; None for a site's type.
 
-    Raises what `validation`, `package` and `stream` do, CompanionError if the file needs metadata and has none, or has
-    a header of its own, and HookError.
+    `headers_by_hook` reads a site's type. Raises the errors of `validation`, `package` and `stream`; CompanionError if
+    the file needs metadata and has none, or has a header and metadata; HookError.
     """
     kind = file_type(extension)
     if kind.read_headers is None:
         return [_metadata_of(packed, kind.begins, metadata)]
     if metadata is not None:
-        raise CompanionError(expected="no metadata", found="some, for a file that has a header")
+        raise CompanionError(expected="no metadata, because the file has a header", found="metadata")
     if isinstance(kind, FileType):
         return None
     with unpacked(packed, checks) as contents:
@@ -94,14 +94,14 @@ def headers_of(
 def headers_by_hook(stream: BinaryIO, extension: str, path: str) -> list[Header]:
     """The headers of a file of a site's own type.
 
-    Raises the errors of ours that its reader raises, and HookError for whatever else.
+    Raises IngesterErrors of its reader as they are, and HookError for all others.
     """
     kind = file_type(extension)
     named = _named(_hooks().get(extension, ()))
     if not isinstance(kind, FileType) or kind.read_headers is None:
         raise HookError(check=named, expected="a reader of headers", found="none")
     try:
-        headers = list(kind.read_headers(io.BufferedReader(Lent(stream)), path))
+        headers = list(kind.read_headers(io.BufferedReader(NonClosing(stream)), path))
     except IngesterError:
         raise
     except Exception as error:  # a site's own code, which may raise anything
@@ -113,7 +113,7 @@ def headers_by_hook(stream: BinaryIO, extension: str, path: str) -> list[Header]
 
 @cache
 def _hooks() -> dict[str, tuple[EntryPoint, ...]]:
-    """The site's entry points by extension: looked up when the first file is read, once in each process."""
+    """The site's entry points by extension, looked up once in each process, when the first file is read."""
     found: dict[str, tuple[EntryPoint, ...]] = {}
     for hook in entry_points(group=GROUP):
         found[hook.name] = (*found.get(hook.name, ()), hook)
@@ -140,7 +140,7 @@ def _named(hooks: tuple[EntryPoint, ...]) -> str:
 def _metadata_of(packed: CountingReader, begins: bytes, metadata: Mapping[str, Any] | None) -> dict[str, Any]:
     start = packed.read(len(begins) or 1)
     if not start:
-        raise EmptyFileError(expected="a file with something in it", found="an empty file")
+        raise EmptyFileError(expected="a file with content", found="an empty file")
     if begins and start != begins:
         raise CompanionError(
             expected=f"{begins!r} at its beginning",
@@ -149,8 +149,8 @@ def _metadata_of(packed: CountingReader, begins: bytes, metadata: Mapping[str, A
         )
     if metadata is None:
         raise CompanionError(
-            expected="metadata, for such a file has no header",
+            expected="metadata, because such a file has no header",
             found="none",
-            hint="Archive it by lco_ingest_frame --metadata FILE.json, or by the library",
+            hint="Archive it with lco_ingest_frame --metadata FILE.json, or with the library",
         )
     return dict(metadata)

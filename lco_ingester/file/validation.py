@@ -1,7 +1,7 @@
-"""Is the FITS file whole and sound? Its headers, or an error that says what is wrong.
+"""Is the FITS file complete and undamaged? Returns its headers, or raises an error that says what is wrong.
 
-The file is read once, from first to last, and no pixel is unpacked: each header is kept, the data behind it are
-counted and summed up. Only then is astropy shown the headers, and nothing else.
+The file is read once, from first to last byte. Headers are kept; data are counted and summed, and no pixel is unpacked.
+Then `headers.parse` reads the headers.
 """
 
 from lco_ingester.exceptions import (
@@ -14,13 +14,13 @@ from lco_ingester.exceptions import (
     TruncatedFrameError,
 )
 from lco_ingester.file.checks import CheckPolicy
-from lco_ingester.file.checksum import LARGEST, OnesComplementSum
+from lco_ingester.file.checksum import MAX_SUM, OnesComplementSum
 from lco_ingester.file.headers.frame_header import FrameHeader
 from lco_ingester.file.headers.parse import as_astropy_reads
 from lco_ingester.file.headers.raw_header import BLOCK, CARD, LEGAL, RawHeader, end_of_cards, holds_end
 from lco_ingester.file.stream import CHUNK, Readable, drain
 
-LONGEST_HEADERS = 16 * 1024 * 1024  # bytes of all headers of a file together
+MAX_HEADERS = 16 * 1024 * 1024  # bytes of all headers of a file
 _FIRST_CARD = b"SIMPLE  ="
 _NEXT_HEADER = b"XTENSION"
 _KINDS = {
@@ -30,11 +30,11 @@ _KINDS = {
 
 
 def read_headers(contents: Readable, checks: CheckPolicy) -> list[FrameHeader]:
-    """The header of every HDU, in order; a tile-compressed image as the image it holds.
+    """The header of every HDU, in order; for a tile-compressed image, the header of the image inside.
 
-    `contents` is read from where it stands to its end. Raises an error for what `checks` does not forgive:
-    TruncatedFrameError, EmptyFileError, ChecksumError or TrailingBytesError where the file may still be being
-    written, else NotFitsError, FitsStructureError or HeaderUnreadableError.
+    `contents` is read to its end. A failed check raises an error unless `checks` only warn: TruncatedFrameError,
+    EmptyFileError, ChecksumError or TrailingBytesError if the file may still be being written, else NotFitsError,
+    FitsStructureError or HeaderUnreadableError.
     """
     headers = _HduReader(contents, checks).headers()
     if checks.where.endswith(".fz") and len(headers) == 1 and headers[0].data_size() == 0:
@@ -50,10 +50,10 @@ class _HduReader:
         self._contents = contents
         self._checks = checks
         self._position = 0
-        self._left_for_headers = LONGEST_HEADERS
+        self._left_for_headers = MAX_HEADERS
 
     def headers(self) -> list[RawHeader]:
-        """All headers; the file has then been read to its end."""
+        """Read the file to its end; return all headers."""
         headers: list[RawHeader] = []
         while raw := self._header(headers):
             headers.append(RawHeader(len(headers), self._position - len(raw), raw))
@@ -65,7 +65,7 @@ class _HduReader:
     def _header(self, before: list[RawHeader]) -> bytes:
         number, block = len(before), self._read(BLOCK)
         if number == 0:
-            self._refuse_what_is_no_fits(block)
+            self._refuse_if_not_fits(block)
         elif not self._is_header(block, before):
             return b""
         blocks = [block]
@@ -74,7 +74,7 @@ class _HduReader:
         return b"".join(blocks)
 
     def _is_header(self, block: bytes, before: list[RawHeader]) -> bool:
-        """Whether another HDU begins with this block; what else may be there is reported."""
+        """Whether another HDU begins with this block; anything else is reported."""
         if block.startswith(_NEXT_HEADER):
             return True
         written = block.rstrip(b"\0")
@@ -82,17 +82,17 @@ class _HduReader:
             found = "the file's end in its header" if written == block else "zeros in its header"
             self._checks.fail("size", _truncated(f"a whole HDU {len(before)}", found))
         elif block:
-            zeros = drain(self._contents) == 0 and not written  # the file must be read to its end
+            zeros = drain(self._contents) == 0 and not written  # drain also reads the file to its end
             self._report_trailing(self._position - len(block), zeros, before)
         return False
 
     def _report_trailing(self, end: int, zeros: bool, before: list[RawHeader]) -> None:
-        """Zeros where NEXTEND promises an HDU are its space, reserved; they alone, or NEXTEND alone, prove nothing."""
-        number, promised = len(before), before[0].text("NEXTEND") or ""
-        if zeros and promised.isdecimal() and int(promised) >= number:
+        """Zeros where NEXTEND announces an HDU are reserved space; zeros alone, or NEXTEND alone, prove nothing."""
+        number, announced = len(before), before[0].text("NEXTEND") or ""
+        if zeros and announced.isdecimal() and int(announced) >= number:
             found = f"zeros after {number}: space reserved and not written yet"
-            self._checks.fail("size", _truncated(f"{promised} HDUs after the first, as NEXTEND says", found))
-        found = "zeros: space reserved for more to be written?" if zeros else "bytes"
+            self._checks.fail("size", _truncated(f"{announced} HDUs after the first, as NEXTEND says", found))
+        found = "zeros: space reserved for more data?" if zeros else "more bytes"
         expected = f"its end after {number} HDUs and {end} bytes"
         self._checks.fail("trailing", TrailingBytesError(expected=expected, found=found))
 
@@ -105,11 +105,11 @@ class _HduReader:
             raise _truncated(f"the END of the header of HDU {number}", f"the file's end after {self._position} bytes")
         self._left_for_headers -= BLOCK
         if self._left_for_headers < 0:
-            raise FitsStructureError(expected=f"at most {LONGEST_HEADERS} bytes of headers", found="more")
+            raise FitsStructureError(expected=f"at most {MAX_HEADERS} bytes of headers", found="more")
         return holds_end(block)
 
     def _refuse_unwritten(self, zeros: int, number: int, ended: bool) -> None:
-        """A header that turns to zeros is still being written; behind its END they may also be a poor fill."""
+        """A header that turns to zeros is still being written; after its END they may also be wrong padding."""
         where = f"zeros from byte {self._position - zeros} on: space reserved and not written yet"
         error = _truncated(f"the header of HDU {number}", where)
         if not ended:
@@ -131,22 +131,22 @@ class _HduReader:
         )
         self._checks.fail("characters", error)
 
-    def _refuse_what_is_no_fits(self, start: bytes) -> None:
+    def _refuse_if_not_fits(self, start: bytes) -> None:
         if not start:
             raise EmptyFileError(expected="a FITS file", found="an empty file")
         if not start.strip(b"\0"):
             raise _truncated("a FITS file", "zeros: space reserved and not written yet")
-        written = start.rstrip(b"\0")  # what is not there yet is no fault: its header's reader says so
+        written = start.rstrip(b"\0")  # a header that is cut is reported by its reader
         if not written.startswith(_FIRST_CARD[: len(written)]):
             raise NotFitsError(expected=f"{_FIRST_CARD.decode()!r} at its beginning", found=_kind(start))
 
     def _data(self, header: RawHeader) -> None:
         size = header.data_size()
         span = -(-size // BLOCK) * BLOCK
-        guarded = any(header.text(keyword) for keyword in ("CHECKSUM", "DATASUM")) and self._checks.is_enabled(
+        has_sums = any(header.text(keyword) for keyword in ("CHECKSUM", "DATASUM")) and self._checks.is_enabled(
             "checksum"
         )
-        total = OnesComplementSum() if guarded else None
+        total = OnesComplementSum() if has_sums else None
         got = self._skip(span, total)
         self._checks.ran("size")
         self._checks.ran("padding")
@@ -174,12 +174,12 @@ class _HduReader:
 def verify_sums(header: RawHeader, data: OnesComplementSum, checks: CheckPolicy) -> None:
     """Compare DATASUM with the sum of the data, and CHECKSUM with that of the HDU.
 
-    A keyword that is missing or empty promises nothing (FITS standard 4.0, section 4.4.2.7).
+    A keyword that is missing or empty says nothing (FITS standard 4.0, section 4.4.2.7).
     """
     promised = header.text("DATASUM")
     if promised:
         checks.ran("datasum")
-    if promised and not (promised.isdecimal() and int(promised) % LARGEST == data.value):
+    if promised and not (promised.isdecimal() and int(promised) % MAX_SUM == data.value):
         checks.fail(
             "datasum",
             ChecksumError(check=f"DATASUM of HDU {header.number}", expected=promised, found=str(data.value)),
@@ -193,7 +193,7 @@ def verify_sums(header: RawHeader, data: OnesComplementSum, checks: CheckPolicy)
             "checksum",
             ChecksumError(
                 check=f"CHECKSUM of HDU {header.number}",
-                expected="all its words to sum up to 0",
+                expected="a sum of 0 over all words of the HDU",
                 found=f"0x{data.value:08x}",
             ),
         )
@@ -204,7 +204,7 @@ def _truncated(expected: str, found: str) -> TruncatedFrameError:
 
 
 def _kind(start: bytes) -> str:
-    """What the file seems to be, in words."""
+    """What the file seems to be, for an error."""
     for magic, kind in _KINDS.items():
         if start.startswith(magic):
             return kind

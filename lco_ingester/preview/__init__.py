@@ -1,1 +1,1 @@
-"""What would become of a file, and why: nothing is sent."""
+"""What the ingester would do with a file, and why. Nothing is sent."""

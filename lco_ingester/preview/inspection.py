@@ -1,4 +1,4 @@
-"""A file inspected without any neighbour: nothing is sent, and no service is opened."""
+"""Checks a file without any external service: nothing is sent, and no connection is opened."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -39,7 +39,7 @@ class RecordingChecks(CheckPolicy):
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What `validate_file` found: a JSON-able `report` of a sound file, or the `error`; and, with both, `warnings`."""
+    """The result of `validate_file`: a `report` for JSON, or the `error`; and `warnings` in both cases."""
 
     report: dict[str, Any] | None
     error: IngesterError | None
@@ -49,7 +49,7 @@ class Verdict:
 def validate_file(
     file: DataFile, settings: Settings, now: datetime, metadata: Mapping[str, Any] | None = None
 ) -> Verdict:
-    """All that the service would ask of a file before its upload, but for the archive's word on its md5.
+    """Do all checks that come before the upload, except asking the archive for the md5.
 
     `now` is in UTC without a time zone.
     """

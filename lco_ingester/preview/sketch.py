@@ -1,4 +1,4 @@
-"""A polygon on the sky as text: north up, east to the left, as one sees the sky."""
+"""Draws a polygon on the sky as text: north up, east to the left."""
 
 import math
 from collections.abc import Sequence
@@ -15,8 +15,8 @@ Point = tuple[float, float]
 def sketch(polygon: dict[str, Any]) -> list[str]:
     """Lines of text for a closed GeoJSON polygon of [RA, Dec] in degrees whose edges are great circles.
 
-    A corner is marked by its number in the ring (only the first, if there are more than nine), the middle by +, a pole
-    by P. The sky is laid flat around the middle, every point at its true distance and direction from there.
+    Corners are marked by their number in the ring (only the first one if there are more than nine), the centre by +, a
+    pole by P. The projection keeps distance and direction from the centre.
     """
     ring = [_vector(*position) for position in polygon["coordinates"][0]]
     middle = _unit([sum(axis) for axis in zip(*ring[:-1], strict=True)])
@@ -35,7 +35,7 @@ def sketch(polygon: dict[str, Any]) -> list[str]:
 
 
 class _Drawing:
-    """A sheet around (0, 0); `column` is the width of a character in degrees, `reach` how far it must go up."""
+    """A grid of characters around (0, 0); `column` is the width of one in degrees, `reach` the largest height."""
 
     def __init__(self, column: float, reach: float) -> None:
         self.column = column
@@ -43,7 +43,7 @@ class _Drawing:
         self._cells = [[" "] * COLUMNS for _ in range(2 * self._half + 1)]
 
     def put(self, point: Point, mark: str) -> None:
-        """Put a mark there, if it is on the sheet."""
+        """Put a mark at the point, if it is on the grid."""
         x, y = round(-point[0] / self.column) + COLUMNS // 2, self._half - round(point[1] / (2 * self.column))
         if 0 <= x < COLUMNS and 0 <= y < len(self._cells):
             self._cells[y][x] = mark
@@ -61,12 +61,12 @@ def _captions(edges: Sequence[Point], middle: Vector, column: float, ring: list[
     wide, high = (max(axis) - min(axis) for axis in zip(*edges, strict=True))
     captions = [
         f"centre (+) RA {ra:.5f}° Dec {dec:+.5f}°; {angle(wide)} from east to west, {angle(high)} from south to north",
-        f"a column is {angle(column)}, a row {angle(2 * column)}; corners are numbered as they are in the record",
+        f"a column is {angle(column)}, a row {angle(2 * column)}; corners have their numbers in the record",
     ]
     steps = [after[0] - before[0] for before, after in pairwise(ring)]
-    if abs(sum((step + 180) % 360 - 180 for step in steps)) > 180:  # it turns around the pole
-        return [*captions, f"it holds the {'north' if dec > 0 else 'south'} celestial pole (P)"]
-    return [*captions, "it lies over RA 0"] if any(abs(step) > 180 for step in steps) else captions
+    if abs(sum((step + 180) % 360 - 180 for step in steps)) > 180:  # the ring goes around a pole
+        return [*captions, f"it contains the {'north' if dec > 0 else 'south'} celestial pole (P)"]
+    return [*captions, "it crosses RA 0"] if any(abs(step) > 180 for step in steps) else captions
 
 
 def angle(degrees: float) -> str:
@@ -97,7 +97,7 @@ def _along(ring: list[Vector]) -> list[Vector]:
 
 
 def _flat(point: Vector, middle: Vector) -> Point:
-    """To the east and to the north of the middle, in degrees (zenithal equidistant: FITS standard 4.0, ARC)."""
+    """Offset to the east and to the north of the centre, in degrees (zenithal equidistant: FITS standard 4.0, ARC)."""
     ra, dec = math.atan2(middle[1], middle[0]), math.asin(max(-1.0, min(1.0, middle[2])))
     east = (-math.sin(ra), math.cos(ra), 0.0)
     north = (-math.sin(dec) * math.cos(ra), -math.sin(dec) * math.sin(ra), math.cos(dec))

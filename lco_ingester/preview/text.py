@@ -1,4 +1,4 @@
-"""The sections of an explanation: facts in, lines of text out."""
+"""The sections of an explanation, as lines of text."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,7 +12,7 @@ from lco_ingester.file.types import FileType, OurType
 from lco_ingester.frame import Record, Validated
 from lco_ingester.preview.inspection import RecordingChecks
 from lco_ingester.preview.sketch import sketch
-from lco_ingester.record.cleanup import STANDS
+from lco_ingester.record.cleanup import UNCHANGED
 from lco_ingester.record.dates import parse_date
 from lco_ingester.record.footprint import Outline
 from lco_ingester.record.rules import RecordRules
@@ -24,7 +24,7 @@ _ABSENT = "(absent)"
 _LONGEST_VALUE = 80  # characters
 _FORMATS = {
     "lco": "flat (ARCHIVE_RECORD_FORMAT=lco): the cleaned header itself",
-    "ocs": "nested (ARCHIVE_RECORD_FORMAT=ocs): the cleaned header under `headers`, and the archive's own fields",
+    "ocs": "nested (ARCHIVE_RECORD_FORMAT=ocs): the cleaned header under `headers`, and fields for the archive",
 }
 
 
@@ -42,19 +42,19 @@ def of_file(
         (place for place in checks.places if any(mark in place[len(file.path) :] for mark in FRAME_MARKS)), ""
     )
     if member:
-        yield f"  described by {member[len(file.path) + 1 :]}, its first member named *{', *'.join(FRAME_MARKS)}"
+        yield f"  header from {member[len(file.path) + 1 :]}, its first member named *{', *'.join(FRAME_MARKS)}"
 
 
 def _kind(kind: FileType | OurType) -> str:
     if kind.read_headers is None:
-        return f"a companion without a header ({kind.content_type}), with given metadata"
+        return f"a companion without a header ({kind.content_type}), with metadata"
     if isinstance(kind, FileType):
         return "a site's own type of file"
     return "a package" if kind.read_headers is read_package else "FITS, unpacked if gzipped"
 
 
 def of_checks(checks: RecordingChecks, was_read: bool) -> Iterator[str]:
-    """Every check and its result; `was_read`: to the file's end."""
+    """Every check and its result; `was_read`: the file was read to its end."""
     yield ""
     yield f"Checks (VALIDATION={checks.validation})"
     for name in get_args(CheckName):
@@ -68,48 +68,48 @@ def of_checks(checks: RecordingChecks, was_read: bool) -> Iterator[str]:
 
 def _without_error(checks: RecordingChecks, name: CheckName, was_read: bool) -> str:
     if not checks.is_enabled(name):
-        return f"not asked, for VALIDATION={checks.validation}"
+        return f"not made, because VALIDATION={checks.validation}"
     if checks.counts[name]:
         return f"passed, {checks.counts[name]} times" if checks.counts[name] > 1 else "passed"
     is_short = any(each == "size" for each, _ in checks.warned)
-    return "nothing of the kind in this file" if was_read and not is_short else "not reached"
+    return "does not apply to this file" if was_read and not is_short else "not reached"
 
 
 def of_assumption(failure: IngesterError | None) -> Iterator[str]:
-    """That what follows is not what would happen."""
+    """A notice that the rest is hypothetical."""
     if failure is not None:
         yield ""
-        yield "What follows is what would become of the file if that were forgiven."
+        yield "The rest shows what would happen if this check did not fail."
 
 
-def of_headers(names: Sequence[str], looked: Sequence[tuple[str, ...]], rules: RecordRules) -> Iterator[str]:
-    """Which HDU gave the header, and what those before it lacked."""
+def of_headers(names: Sequence[str], lists: Sequence[tuple[str, ...]], rules: RecordRules) -> Iterator[str]:
+    """Which HDU gives the header, and what the HDUs before it lack."""
     yield ""
     yield "Header: the first HDU with all of " + ", ".join(rules.required_headers)
     is_found = False
-    for number, (extension, missing) in enumerate(zip(names, looked, strict=True)):
+    for number, (extension, missing) in enumerate(zip(names, lists, strict=True)):
         name = f"  HDU {number} {extension}".rstrip()
         if is_found:
-            yield f"{name}: not asked"
+            yield f"{name}: not needed"
         elif missing:
             yield f"{name}: lacks {', '.join(missing)}"
         else:
-            yield f"{name}: has them all, and gives the record's header"
+            yield f"{name}: has all of them, and gives the record's header"
             is_found = True
 
 
 def of_blacklist(keywords: Sequence[str]) -> Iterator[str]:
-    """The first of the rules: what is left out."""
+    """The first rule: keywords that are left out."""
     yield ""
-    yield "Rules that fired (docs/record.md, Clean-up)"
+    yield "Rules that changed the header (docs/record.md, Clean-up)"
     if keywords:
         yield f"  blacklist: left out by HEADER_BLACKLIST: {', '.join(keywords)}"
 
 
 def of_rule(name: str, why: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[str]:
-    """What a mend has changed, from what to what; nothing, if it changed nothing and has nothing to say of it."""
+    """What a rule has changed: old and new values, and the reason. Nothing, if it changed nothing."""
     changed = [keyword for keyword in {**before, **after} if _value(before, keyword) != _value(after, keyword)]
-    if not changed and why != STANDS:
+    if not changed and why != UNCHANGED:
         return
     yield f"  {name}: {why}"
     for keyword in changed:
@@ -124,12 +124,12 @@ def _value(header: Mapping[str, Any], keyword: str) -> str:
 
 
 def of_public_date(value: Any, now: datetime) -> Iterator[str]:
-    """When the frame becomes public; why is told by the rule."""
+    """When the frame becomes public; the rule above gives the reason."""
     yield ""
     try:
         date = parse_date(str(value))
     except ValueError:
-        yield f"Public: {value!r}, which is no date that we can read"
+        yield f"Public: {value!r}, which is not a readable date"
         return
     yield f"Public: {'since' if date <= now else 'from'} {value} UTC" + (
         "" if date <= now else f", in {(date - now).days} days"
@@ -137,15 +137,16 @@ def of_public_date(value: Any, now: datetime) -> Iterator[str]:
 
 
 def of_area(area: Outline) -> Iterator[str]:
-    """The polygon, drawn, or why there is none."""
+    """A sketch of the polygon, or the reason why there is none."""
     yield ""
-    yield f"Area: {'none: ' if area.polygon is None else ''}{area.why}{' (logged as a warning)' if area.odd else ''}"
+    warned = " (logged as a warning)" if area.is_invalid else ""
+    yield f"Area: {'none: ' if area.polygon is None else ''}{area.why}{warned}"
     for line in sketch(area.polygon) if area.polygon else ():
         yield f"  {line}".rstrip()
 
 
 def of_format(record: Record, form: str) -> Iterator[str]:
-    """What kind of record the archive gets."""
+    """The format of the record."""
     yield ""
     yield f"Record: {_FORMATS[form]}; {len(record)} fields, and version_set after the upload"
 
@@ -158,13 +159,13 @@ def of_object(target: StoredObject, validated: Validated, bucket: str, now: date
     yield f"  bucket              {bucket}"
     yield f"  key                 {target.key}"
     yield f"                      from {', '.join(validated.facts.key_prefix)}, then {validated.facts.folder}"
-    yield f"  content type        {target.content_type or 'none, for this extension has none'}"
+    yield f"  content type        {target.content_type or 'none for this extension'}"
     yield f"  content disposition {target.content_disposition}"
     yield f"  storage class       {target.storage_class}: observed {days} days ago, the limit is {OLD.days}"
 
 
-def of_neighbours(settings: Settings) -> Iterator[str]:
-    """What an ingest would do with it."""
+def of_services(settings: Settings) -> Iterator[str]:
+    """What an ingest would do with the file."""
     announced = f"announced on {settings.processed_exchange_name}" if settings.postprocess_files else "not announced"
     yield ""
     yield f"It would be uploaded, posted to {settings.api_root} and {announced}, unless the archive has this md5."
@@ -172,10 +173,10 @@ def of_neighbours(settings: Settings) -> Iterator[str]:
 
 
 def of_failure(error: IngesterError) -> Iterator[str]:
-    """What the service would do about it."""
+    """What the service would do after this error."""
     then = {
-        FailureKind.FILE_NOT_READY: "tried again, as the file may still be being written, and then be a dead letter",
-        FailureKind.FRAME: "a dead letter at once",
+        FailureKind.FILE_NOT_READY: "retried, because it may still be being written, and then becomes a dead letter",
+        FailureKind.FRAME: "not retried, and becomes a dead letter",
     }
     yield ""
     yield f"It would not be archived, {error.reason}. In the service it is {then.get(error.failure_kind, 'kept')}."

@@ -17,22 +17,21 @@ from lco_ingester.record.dates import parse_date
 from lco_ingester.record.footprint import describes_sky
 from lco_ingester.record.rules import Keywords, RecordRules
 
-FORMATS = {"lco": lco.lco_record, "ocs": ocs.ocs_record}
-RULES = {"lco": lco.RULES, "ocs": ocs.RULES}
-# What of a nested record an announcement has beside its header.
+FORMATS = {each.name: each for each in (lco.FORMAT, ocs.FORMAT)}
+# The fields of a nested record that an announcement has in addition to the header.
 _ANNOUNCED = ("basename", "area", "version_set", "frameid", "filename", "url")
 
 logger = logging.getLogger(__name__)
 
 
 def build_record(headers: Iterable[Header], basename: str, extension: str, rules: RecordRules) -> Record:
-    """The record of a frame, as the Archive API takes it but without its `version_set`.
+    """The record of a frame for the Archive API, without its `version_set`.
 
     Raises HeaderMissingError if no HDU holds all required keywords, HeaderValueError if a value is impossible.
     """
     chosen = choose_header(headers, rules.required_headers)
-    made = FORMATS[rules.archive_record_format]
-    record = made(cards_of(chosen, rules.header_blacklist), FrameName(basename, extension), rules)
+    record_format = FORMATS[rules.archive_record_format]
+    record = record_format.record(cards_of(chosen, rules.header_blacklist), FrameName(basename, extension), rules)
     _refuse_lost(record, rules)
     if record["area"] is not None and (why := doubt_of_area(chosen)):
         logger.warning("%s: no footprint: %s", basename + extension, why)
@@ -43,7 +42,7 @@ def build_record(headers: Iterable[Header], basename: str, extension: str, rules
 def choose_header(headers: Iterable[Header], required: Iterable[str]) -> Header:
     """The first header with all required keywords.
 
-    Raises HeaderMissingError, which names what the best one lacks.
+    Raises HeaderMissingError, which names the keywords that the best header lacks.
     """
     required = tuple(required)
     fewest: tuple[int, tuple[str, ...]] | None = None
@@ -58,7 +57,7 @@ def choose_header(headers: Iterable[Header], required: Iterable[str]) -> Header:
 
 
 def lacking(header: Header, required: Iterable[str]) -> tuple[str, ...]:
-    """Which of the required keywords a header has not."""
+    """The required keywords that a header lacks."""
     return tuple(keyword for keyword in required if keyword not in header)
 
 
@@ -91,13 +90,13 @@ def header_of(record: Record) -> Record:
 
 
 def announcement(record: Record) -> Record:
-    """An archived record as the processed exchange has it: flat, in either format."""
+    """An archived record as it is announced: flat, in either format."""
     header = header_of(record)
     return record if header is record else {**header, **{each: record.get(each) for each in _ANNOUNCED}}
 
 
 def facts_of(record: Record, keys: Keywords, section: str = "") -> StorageFacts:
-    """What the steps after the first need to know of a record; a `section` that is given goes before its own.
+    """What later steps need of a record; `section` replaces the folder that the record itself gives.
 
     Raises HeaderValueError if it has no date.
     """
@@ -113,7 +112,7 @@ def facts_of(record: Record, keys: Keywords, section: str = "") -> StorageFacts:
 
 
 def end_of_exposure(header: Mapping[str, Any], keys: Keywords) -> datetime:
-    """When the shutter closed, in UTC without a time zone: UTSTOP, else DATE-OBS + EXPTIME, else DATE-OBS.
+    """The end of the exposure, in UTC without a time zone: UTSTOP, else DATE-OBS + EXPTIME, else DATE-OBS.
 
     Raises HeaderValueError if there is no DATE-OBS.
     """
@@ -128,24 +127,24 @@ def end_of_exposure(header: Mapping[str, Any], keys: Keywords) -> datetime:
 
 
 def _stop(written: str, observed: datetime) -> datetime | None:
-    """A time of day, in UTC and of this day or the next, or a date with its time."""
+    """The end from a time of day, in UTC on this day or the next, or from a date with a time."""
     with suppress(ValueError, OverflowError):
         stopped = datetime.combine(observed.date(), time.fromisoformat(written).replace(tzinfo=None))
-        return stopped if stopped >= observed else stopped + timedelta(days=1)  # it passed midnight
+        return stopped if stopped >= observed else stopped + timedelta(days=1)  # the exposure passed midnight
     with suppress(ValueError, OverflowError):
         return parse_date(written)
     return None
 
 
 def cards_of(header: Header, blacklist: tuple[str, ...]) -> Cards:
-    """Keyword and JSON value of each card that is not in `blacklist`. Raises HeaderValueError for one that has none."""
+    """Keyword and JSON value of each card that is not in `blacklist`. Raises HeaderValueError if a card has none."""
     if isinstance(header, FrameHeader):
         return header.cards(blacklist)
     return cards(header, blacklist) if isinstance(header, fits.Header) else _items(header, blacklist)
 
 
 def _items(header: Mapping[str, Any], blacklist: tuple[str, ...]) -> Iterator[tuple[str, Any]]:
-    """Keyword and JSON value of what stands in for a header: metadata, or what a site's own reader found."""
+    """The same for a mapping: metadata, or the result of a site's reader."""
     for keyword, value in header.items():
         if not keyword or keyword in blacklist:
             continue

@@ -1,7 +1,6 @@
-"""What is cleaned in every header, whatever the archive's records look like; pure (docs/record.md, "Clean-up").
+"""Cleanup rules for headers, for every format of records; pure (docs/record.md, "Clean-up").
 
-A record's format is a row of *mends*, each of which changes the header that is being made, in place, and returns why,
-in words for people; '' if there was nothing to do.
+A rule changes the header in place and returns the reason as a text for people; '' if it had nothing to do.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -19,7 +18,7 @@ from lco_ingester.record.rules import Keywords, RecordRules
 CATALOGUE_MARK = "_cat"
 PRIVATE = timedelta(days=999 * 365)
 PACKAGE_REDUCTION_LEVEL = 90
-STANDS = "stands in the header"  # why a mend that always has an answer has nothing to do
+UNCHANGED = "the header has it"  # the reason of a rule that leaves the header's value
 
 Cards = Iterable[tuple[str, Any]]
 
@@ -40,71 +39,46 @@ class FrameName:
 CleanupRule = Callable[[Record, FrameName, RecordRules], str]
 
 
-def cleaned(cards: Cards, mends: Iterable[CleanupRule], name: FrameName, rules: RecordRules) -> Record:
-    """The header after all mends. Raises HeaderValueError."""
-    header: Record = dict(cards)
-    for mend in mends:
-        mend(header, name, rules)
-    return header
-
-
-def empty_nulls(header: Record, nulls: Iterable[str], integers: Iterable[str]) -> str:
-    """A text that means nothing becomes '', and None under a keyword of whole numbers."""
-    nulls, integers = tuple(nulls), tuple(integers)
-    for keyword, value in header.items():
-        if isinstance(value, str) and value.strip() in nulls:
-            header[keyword] = None if keyword in integers else ""
-    return "a text of NULL_HEADER_VALUES means nothing"
-
-
-def none_as_integer(header: Record, integers: Iterable[str]) -> str:
-    """A text with NONE in it becomes None under a keyword of whole numbers."""
-    for keyword in integers:
-        if isinstance(value := header.get(keyword), str) and "NONE" in value.upper():
-            header[keyword] = None
-    return "NONE is no whole number"
-
-
 def reduction_level(header: Record, name: FrameName, rules: RecordRules) -> str:
-    """A missing one, or 0, is told by the file's name."""
+    """A missing level, or 0, is taken from the file's name."""
     keyword = rules.keys.reduction_level
     if header.get(keyword):
-        return STANDS
+        return UNCHANGED
     if name.extension == ".tar.gz":
         header[keyword] = PACKAGE_REDUCTION_LEVEL
         return "a .tar.gz is a package of reduced frames"
     last = name.basename.replace(CATALOGUE_MARK, "")[-2:]
     is_number = last.isascii() and last.isdecimal()
     header[keyword] = int(last) if is_number else 0
-    return f"{last!r} ends the basename" if is_number else "neither the header nor the name tells another"
+    return f"the basename ends with {last!r}" if is_number else "neither the header nor the name gives another level"
 
 
 def catalogue(header: Record, name: FrameName, rules: RecordRules) -> str:
-    """A catalogue says so, and of which frame it is."""
+    """A catalogue gets its type, and the frame that it belongs to."""
     if not name.is_catalogue:
         return ""
     header.setdefault(rules.keys.catalog_target_frame, name.basename.replace(CATALOGUE_MARK, ""))
     header[rules.keys.configuration_type] = "CATALOG"
-    return f"{CATALOGUE_MARK} in the basename makes a catalogue"
+    return f"{CATALOGUE_MARK} in the basename means a catalogue"
 
 
 def observation_day(header: Record, name: FrameName, rules: RecordRules) -> str:
-    """A missing one is the day of the date. Raises HeaderValueError if there is no date of observation."""
+    """A missing day is taken from the date. Raises HeaderValueError if there is no date of observation."""
     observed = observation_date(header, rules.keys)
     if header.get(rules.keys.observation_day):
         return ""
     header[rules.keys.observation_day] = observed.strftime("%Y%m%d")
-    return f"the day of {rules.keys.observation_date}, for the header tells none"
+    return f"the day of {rules.keys.observation_date}, because the header has none"
 
 
 def public_date(header: Record, name: FrameName, rules: RecordRules) -> str:
     """When the frame becomes public, if the header does not say. Raises HeaderValueError."""
     keys = rules.keys
     if header.get(keys.public_date):
-        return STANDS
+        return UNCHANGED
     if why := _public(header, rules):
         header[keys.public_date] = header[keys.observation_date]
-        return f"public at once, for {why}"
+        return f"public at once, because {why}"
     why = _private(header, name, rules)
     try:
         after = PRIVATE if why else timedelta(days=rules.days_until_public)
@@ -112,22 +86,22 @@ def public_date(header: Record, name: FrameName, rules: RecordRules) -> str:
     except OverflowError:
         raise HeaderValueError(
             check=keys.observation_date,
-            expected="a date of this age",
+            expected="a date that a public date can be calculated from",
             found=repr(header[keys.observation_date]),
         ) from None
     if why:
-        return f"private for 999 years, for {why}"
-    return f"{after.days} days after {keys.observation_date} (DAYS_UNTIL_PUBLIC), for nothing says otherwise"
+        return f"private for 999 years, because {why}"
+    return f"{after.days} days after {keys.observation_date} (DAYS_UNTIL_PUBLIC), because no other rule applies"
 
 
 COMPLETE: tuple[CleanupRule, ...] = (reduction_level, catalogue, observation_day, public_date)
-"""What the header lacks and its file's name or date tell."""
+"""Rules that complete a header from its file's name and date."""
 
 
 def observation_date(header: Mapping[str, Any], keys: Keywords) -> datetime:
     """The date of observation in UTC, without a time zone.
 
-    Raises HeaderValueError: the archive takes a frame without a date, and never shows it again.
+    Raises HeaderValueError, because the archive accepts a frame without a date and then never shows it.
     """
     return date_of(header, keys.observation_date)
 
@@ -149,7 +123,7 @@ def area_of(header: Mapping[str, Any], keys: Keywords, name: FrameName) -> Polyg
 
 
 def with_pointing(header: Mapping[str, Any], keys: Keywords) -> dict[str, Any]:
-    """The header with the pointing, which a site may have under its own keywords, where `footprint` looks for it."""
+    """The header with the pointing under RADIUS, RA and DEC, where `footprint` looks for it."""
     pointing = {"RADIUS": keys.radius, "RA": keys.ra, "DEC": keys.dec}
     renamed = {name: header.get(keyword) for name, keyword in pointing.items() if name != keyword}
     return {**header, **renamed}
@@ -161,17 +135,17 @@ def related_frame(value: Any) -> str:
 
 
 def number_or_null(value: Any) -> Any:
-    """What stands for a number; None for a blank text, which the archive refuses."""
+    """The value of a number; None for a blank text, which the archive refuses."""
     return None if isinstance(value, str) and not value.strip() else value
 
 
 def rounded_exposure(value: Any) -> Any:
-    """Seconds with the six decimals that the archive's column has; of a text it counts those that are written."""
+    """Seconds, rounded to the six decimals of the archive's column; a text only if it has more of them."""
     if isinstance(value, float):
         return round(value, 6)
     try:
         exponent = Decimal(value).as_tuple().exponent if isinstance(value, str) else 0
-    except InvalidOperation:  # no number, as the archive will say
+    except InvalidOperation:  # not a number: the archive will say so
         return value
     return round(float(value), 6) if isinstance(exponent, int) and exponent < -6 else value
 

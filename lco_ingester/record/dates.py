@@ -1,4 +1,4 @@
-"""Dates as FITS headers have them (FITS standard 4.0, sections 4.4.2.1 and 9.1.1)."""
+"""Dates in FITS headers (FITS standard 4.0, sections 4.4.2.1 and 9.1.1)."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -8,9 +8,9 @@ from astropy.io import fits
 
 from lco_ingester.file.headers.frame_header import FrameHeader
 
-_MJD_ZERO = datetime(1858, 11, 17)  # noqa: DTZ001  # dates in headers are in UTC and do not say so
+_MJD_ZERO = datetime(1858, 11, 17)  # noqa: DTZ001  # dates in headers are in UTC, without a time zone
 _SIGNED_YEAR = re.compile(r"\+0(?=\d{4}-)")
-_OLD = re.compile(r"(\d\d)/(\d\d)/([7-9]\d)")  # a smaller year may be of either century
+_OLD = re.compile(r"(\d\d)/(\d\d)/([7-9]\d)")  # a smaller year may be in either century
 _LEAP_SECOND = re.compile(r"(T\d\d:?\d\d:?)60(?!\d)")
 _END_OF_DAY = re.compile(r"T24(?=$|:00(:00(\.0*)?)?(Z|[+-]\d\d:?\d\d)?$)")
 
@@ -18,8 +18,8 @@ _END_OF_DAY = re.compile(r"T24(?=$|:00(:00(\.0*)?)?(Z|[+-]\d\d:?\d\d)?$)")
 def parse_date(text: str) -> datetime:
     """A date, alone or with a time of day, in UTC without a time zone.
 
-    Any form of ISO 8601; the leap second 60 and the hour 24 are the beginning of what follows; DD/MM/YY, as it was
-    written before 2000, is taken for 1970 to 1999. Raises ValueError.
+    Any form of ISO 8601. The leap second 60 and the hour 24 become the second and the day that follow. DD/MM/YY, which
+    was used before 2000, means 1970 to 1999. Raises ValueError.
     """
     text = _SIGNED_YEAR.sub("", text.strip().upper())
     if old := _OLD.fullmatch(text):
@@ -35,9 +35,9 @@ def parse_date(text: str) -> datetime:
 
 
 def date_of_mjd(mjd: float) -> datetime:
-    """The date of a Modified Julian Date in UTC, to the nearest millisecond, beyond which a float says little.
+    """The date of a Modified Julian Date in UTC, to the nearest millisecond, which is the precision of a float.
 
-    Raises ValueError for one that no date can be.
+    Raises ValueError for a number that is not a date.
     """
     try:
         return _MJD_ZERO + timedelta(milliseconds=round(mjd * 86_400_000))
@@ -46,10 +46,10 @@ def date_of_mjd(mjd: float) -> datetime:
 
 
 def make_dates_usable(header: FrameHeader | fits.Header | dict[str, Any], keyword: str, from_mjd: bool) -> None:
-    """Write the date of observation (`keyword`) so that the archive can read it, where it has another legal form.
+    """Rewrite the date of observation (`keyword`) if the archive cannot read its form.
 
-    With `from_mjd` a header without one gets that of MJD-OBS, if its times are in UTC. What cannot be read is left as
-    it is, for the record to refuse.
+    With `from_mjd` a header without one gets the date of MJD-OBS, if its times are in UTC. A date that cannot be read
+    stays as it is, and the record refuses it.
     """
     try:
         value = header.get(keyword)
@@ -62,7 +62,7 @@ def make_dates_usable(header: FrameHeader | fits.Header | dict[str, Any], keywor
 
 
 def _plain(text: str) -> bool:
-    """Whether it is a date that others can read too."""
+    """Whether it is a date that other programs can read too."""
     try:
         datetime.fromisoformat(text)
     except ValueError:

@@ -1,24 +1,12 @@
-"""The nested record, `ocs`: the cleaned header, and beside it what the archive reads (docs/record.md, "Nested")."""
+"""The nested record, `ocs`: the cleaned header, and fields for the archive (docs/record.md, "Nested")."""
 
 import re
 from typing import Any
 
 from lco_ingester.exceptions import HeaderValueError
 from lco_ingester.frame import Record
-from lco_ingester.record.cleanup import (
-    COMPLETE,
-    Cards,
-    CleanupRule,
-    FrameName,
-    area_of,
-    cleaned,
-    date_of,
-    empty_nulls,
-    none_as_integer,
-    number_or_null,
-    related_frame,
-    rounded_exposure,
-)
+from lco_ingester.record.cleanup import COMPLETE, FrameName, date_of, number_or_null, rounded_exposure
+from lco_ingester.record.formats import RecordFormat, none_as_integer, nulls, related_frames
 from lco_ingester.record.rules import Keywords, RecordRules
 
 RELATED_FRAMES = (
@@ -42,30 +30,13 @@ TYPE_OF_LETTER = {
     "w": "LAMPFLAT",
     "x": "EXPERIMENTAL",
 }
-_ENCLOSURE = "ENCID"  # by this keyword, and the telescope, the names of LCO's NRES are told from others
+INTEGERS = ("request_id", "requestgroup_id", "observation_id", "configuration_id")
+_ENCLOSURE = "ENCID"  # this keyword and the telescope identify LCO's NRES
 _PLAIN_DATE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?(Z|[+-]\d\d:\d\d)?")
 
 
-def ocs_record(cards: Cards, name: FrameName, rules: RecordRules) -> Record:
-    """The cleaned header as `headers`, the archive's own fields beside it, `basename` and `area`.
-
-    Raises HeaderValueError.
-    """
-    header = cleaned(cards, RULES, name, rules)
-    related = rules.related_frame_keys or RELATED_FRAMES
-    return {
-        "basename": name.basename,
-        "area": area_of(header, rules.keys, name),
-        "headers": header,
-        "related_frame_filenames": [header[keyword] for keyword in related if header.get(keyword)],
-        **_fields(header, rules.keys),
-        "frame_basename": None,
-        "size": "",
-    }
-
-
 def type_of_name(basename: str, is_nres: bool) -> str | None:
-    """The type of configuration that LCO's name of a frame tells; None if it tells none."""
+    """The configuration type from LCO's name of a frame; None if the name does not say it."""
     parts = basename.split("-")
     for (word, position), kind in TYPE_OF_NAME.items():
         if parts[position : position + 1] == [word]:
@@ -78,20 +49,8 @@ def type_of_name(basename: str, is_nres: bool) -> str | None:
     return TYPE_OF_LETTER.get(letter)
 
 
-def _integers(keys: Keywords) -> tuple[str, ...]:
-    return keys.request_id, keys.requestgroup_id, keys.observation_id, keys.configuration_id
-
-
-def _nulls(header: Record, _: FrameName, rules: RecordRules) -> str:
-    return empty_nulls(header, rules.null_header_values, _integers(rules.keys))
-
-
-def _none_as_integer(header: Record, _: FrameName, rules: RecordRules) -> str:
-    return none_as_integer(header, _integers(rules.keys))
-
-
 def _find_type(header: Record, name: FrameName, rules: RecordRules) -> str:
-    """Before the public date is decided, for that depends on it. The keyword must be there, but need have no value."""
+    """Runs before the public date, which depends on the type. The keyword must exist, but may be without a value."""
     keys, keyword = rules.keys, rules.keys.configuration_type
     if name.is_catalogue or keyword not in header or str(header[keyword] or "").strip() not in ("", "UNKNOWN"):
         return ""
@@ -99,20 +58,22 @@ def _find_type(header: Record, name: FrameName, rules: RecordRules) -> str:
     found = type_of_name(name.basename, is_nres)
     if found is None:
         raise HeaderValueError(
-            check=keyword, expected="a value, or a file name that tells it", found=repr(name.basename)
+            check=keyword, expected="a value, or a file name that gives it", found=repr(name.basename)
         )
     header[keyword] = found
-    return "told by the file's name, for the header does not"
+    return "from the file's name, because the header has none"
 
 
-def _related_frames(header: Record, _: FrameName, rules: RecordRules) -> str:
-    for keyword in rules.related_frame_keys or RELATED_FRAMES:
-        if header.get(keyword) is not None:
-            header[keyword] = related_frame(header[keyword])
-    return "related frames lose their extension"
-
-
-RULES: tuple[CleanupRule, ...] = (_nulls, _none_as_integer, _find_type, *COMPLETE, _related_frames)
+def _nested(header: Record, rules: RecordRules) -> Record:
+    """The cleaned header as `headers`, and the archive's own fields beside it. Raises HeaderValueError."""
+    related = rules.related_frame_keys or RELATED_FRAMES
+    return {
+        "headers": header,
+        "related_frame_filenames": [header[keyword] for keyword in related if header.get(keyword)],
+        **_fields(header, rules.keys),
+        "frame_basename": None,
+        "size": "",
+    }
 
 
 def _fields(header: Record, keys: Keywords) -> Record:
@@ -132,6 +93,16 @@ def _text(value: Any) -> str:
 
 
 def _date(header: Record, keyword: str) -> str:
-    """As it is written, or in the form that every archive reads. Raises HeaderValueError if it is no date."""
+    """The date as written, or in a form that every archive reads. Raises HeaderValueError if it is not a date."""
     date, written = date_of(header, keyword), str(header[keyword])
     return written if _PLAIN_DATE.fullmatch(written) and ":60" not in written else date.isoformat()
+
+
+FORMAT = RecordFormat(
+    name="ocs",
+    rules=(
+        nulls(*INTEGERS), none_as_integer(*INTEGERS), _find_type, *COMPLETE,
+        related_frames(RELATED_FRAMES, keep_empty=True),
+    ),
+    finish=_nested,
+)  # fmt: skip

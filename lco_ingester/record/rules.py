@@ -1,4 +1,4 @@
-"""The site's own part of the rules by which a header becomes a record: pure values, made from the settings."""
+"""The settings of a site for making records, as plain values."""
 
 from dataclasses import dataclass, fields
 
@@ -7,7 +7,7 @@ from lco_ingester.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class Keywords:
-    """Under which keyword a header holds what; each is explained in `Settings`, as `<name>_key`."""
+    """The keywords of a site's headers; each is explained in `Settings`, as `<name>_key`."""
 
     observation_date: str
     observation_day: str
@@ -40,7 +40,7 @@ class Keywords:
 
 @dataclass(frozen=True, slots=True)
 class RecordRules:
-    """What the site decides; the fields are explained in `Settings`, `keys` are its `…_key`s."""
+    """What a site decides; the fields are explained in `Settings`, `keys` are its `…_key` fields."""
 
     archive_record_format: str
     required_headers: tuple[str, ...]

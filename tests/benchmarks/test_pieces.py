@@ -1,4 +1,4 @@
-"""The clocks of the benchmark are put where the library is."""
+"""The functions that the benchmark measures exist in the library."""
 
 import importlib
 from functools import reduce

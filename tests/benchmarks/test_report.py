@@ -78,12 +78,12 @@ def test_the_page_says_which_resource_is_full_and_what_makes_it_preliminary() ->
     assert "the machine's 2 cores are full" in text
     assert "Preliminary" not in text
     loaded = {**MACHINE, "busy_before": 1.3}
-    assert "**Preliminary: others kept 1.3 cores busy before it.**" in report.page(
+    assert "**Preliminary: other processes kept 1.3 cores busy before it.**" in report.page(
         {"service": {**section, "machine": loaded}}
     )
 
 
-def test_a_check_that_was_not_measured_costs_nothing_that_could_be_told() -> None:
+def test_a_check_that_was_not_measured_has_an_empty_cell() -> None:
     pieces = [{"contender": "ours", "frame": "2 MB .fits, checksums", "md5": 2.5, "plain cards": 0.5}]
     library = {"machine": MACHINE, "rows": [{"frame": "2 MB .fits", "contender": "ours"}], "pieces": pieces}
     text = report.page({"library": library})
@@ -92,7 +92,7 @@ def test_a_check_that_was_not_measured_costs_nothing_that_could_be_told() -> Non
     assert "| characters of the headers |  |" in text
 
 
-def test_a_large_frame_is_held_against_the_floor() -> None:
+def test_a_large_frame_is_compared_with_the_floor() -> None:
     floor = {"frame": "34 MB .fits", "contender": "floor", "cpu_ms": 80.0}
     runs = [run("ours", 2, 90.0), run("ours", 2, 9.0, frame="34 MB .fits")]
     service = {"machine": MACHINE, "rows": runs, "latency": []}
@@ -107,7 +107,7 @@ def test_the_report_that_is_kept_can_be_written_again() -> None:
     )
 
 
-def test_a_goal_is_kept_or_not() -> None:
+def test_a_goal_is_met_or_not() -> None:
     library = [
         {"frame": "100 KB .fits", "contender": "ours", "lco_over_it": 6.1, "of_floor": 2.0},
         {"frame": "34 MB .fits", "contender": "ours", "lco_over_it": 1.5, "of_floor": 1.2},
@@ -129,9 +129,9 @@ def test_the_model_grows_with_the_workers_until_a_shared_part_is_full() -> None:
     measured = model.of_runs({"rows": [run("ours", 1, 60.0), run("ours", 2, 90.0)]}, "ours")
     assert measured.one_worker == 60.0
     one, ten, hundred = model.rows(measured)
-    assert ten["files/s on real ones"] == pytest.approx(10 * one["files/s on real ones"])
-    assert hundred["files/s on real ones"] == min(model.limits(measured).values())
-    assert (one["limit"], hundred["limit"]) == ("the workers' waiting", "Archive API")
+    assert ten["files/s with real services"] == pytest.approx(10 * one["files/s with real services"])
+    assert hundred["files/s with real services"] == min(model.limits(measured).values())
+    assert (one["limit"], hundred["limit"]) == ("waiting of the workers", "Archive API")
     # 11 ms of CPU a frame: 1e6 frames take 3.06 hours of a core
     assert one["USD of cores for a million"] == pytest.approx(11_000 / 3600 * model.CORE_PRICE.value)
     assert all(assumption.source for assumption in model.ASSUMPTIONS)

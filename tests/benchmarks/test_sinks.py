@@ -1,4 +1,4 @@
-"""The null neighbours of the benchmarks are what they claim: S3 and an Archive API, as far as ingesters can tell."""
+"""The null services of the benchmarks behave like S3 and an Archive API, as far as ingesters notice."""
 
 import base64
 import hashlib
@@ -62,7 +62,7 @@ def test_bytes_other_than_their_content_md5_says_are_refused(s3) -> None:
     assert "VersionId" in s3.put_object(Bucket="b", Key="k", Body=BYTES)
 
 
-def test_a_head_tells_what_was_put(s3) -> None:
+def test_a_head_describes_what_was_put(s3) -> None:
     version = s3.put_object(Bucket="b", Key="k", Body=BYTES, Metadata={"md5": "abc"})["VersionId"]
     there = s3.head_object(Bucket="b", Key="k")
     assert (there["VersionId"], there["ContentLength"], there["Metadata"]) == (version, len(BYTES), {"md5": "abc"})
@@ -74,7 +74,7 @@ def test_our_store_puts_in_parts(s3) -> None:
     body = BYTES * 12  # 18 MB: three parts
     target = StoredObject("k", "image/fits", "attachment; filename=k", "STANDARD")
     md5 = hashlib.md5(body).hexdigest()
-    version = Store(s3, "b", largest_put=1).put(io.BytesIO(body), len(body), md5, target)
+    version = Store(s3, "b", max_put=1).put(io.BytesIO(body), len(body), md5, target)
     there = s3.head_object(Bucket="b", Key="k")
     assert (there["VersionId"], there["ContentLength"], there["Metadata"]["md5"]) == (version, len(body), md5)
     assert there["ETag"].endswith('-3"')
@@ -108,7 +108,7 @@ def test_the_next_request_begins_where_a_body_in_two_framings_ends() -> None:
     assert (second.method, second.path) == ("GET", "/next")
 
 
-def test_the_archive_knows_no_md5_and_takes_every_record(archive: str) -> None:
+def test_the_archive_finds_no_md5_and_accepts_every_record(archive: str) -> None:
     with requests.Session() as session:
         found = session.get(f"{archive}/versions/", params={"md5": "abc"}).json()
         assert (found["count"], found["results"]) == (0, [])

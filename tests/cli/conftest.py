@@ -1,4 +1,4 @@
-"""The command, run as its users do or, which saves a second each, within this process."""
+"""The command: as a process, or inside this process, which saves a second."""
 
 import os
 import subprocess
@@ -21,7 +21,7 @@ class Ended(NamedTuple):
 
 
 Command = Callable[..., Ended]
-"""Takes the command's arguments and, by name, variables of its environment."""
+"""A function of the command's arguments and, by name, environment variables."""
 
 
 @pytest.fixture

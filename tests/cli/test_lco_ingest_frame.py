@@ -12,7 +12,7 @@ from tests.support.scripted import Answer, closed_port, scripted
 from tests.support.servers import ArchiveServer
 from tests.support.synthetic import ABSENT, CARDS, image, new_basename, write_frame
 
-pytestmark = pytest.mark.usefixtures("neighbours")
+pytestmark = pytest.mark.usefixtures("external_services")
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def test_a_frame_is_ingested_and_only_its_url_printed_then_it_is_archived_alread
     assert again.stdout == f"{path} is archived already\n"
 
 
-def test_a_check_tells_by_word_and_exit_code_whether_a_frame_is_archived(command: Command, path: Path) -> None:
+def test_check_only_says_by_word_and_exit_code_whether_a_frame_is_archived(command: Command, path: Path) -> None:
     assert command("--check-only", path) == Ended(1, "False\n", "")
     command(path)
     assert command("--check-only", path) == Ended(0, "True\n", "")
@@ -83,14 +83,14 @@ def test_a_frame_that_the_archive_refuses_is_one_line_that_says_why(command: Com
     assert_failed(command(path), path.stem, "TELID", "no more than 4 characters")
 
 
-def test_a_file_that_is_no_file_is_one_line(command: Command, tmp_path: Path) -> None:
+def test_a_path_that_is_not_a_file_gives_one_line(command: Command, tmp_path: Path) -> None:
     assert_failed(command(tmp_path / "gone.fits"), "gone.fits", "file")
     assert_failed(command(tmp_path), str(tmp_path), "regular file")
     os.mkfifo(tmp_path / "pipe.fits")
     assert_failed(command(tmp_path / "pipe.fits"), "pipe.fits", "regular file")
 
 
-def test_neighbours_that_are_down_are_one_line_each(command: Command, path: Path) -> None:
+def test_services_that_are_down_give_one_line_each(command: Command, path: Path) -> None:
     down = f"http://127.0.0.1:{closed_port()}/"
     assert_failed(command("--api-root", down, path), "Archive API", down, "Connection refused")
     assert_failed(command(path, AWS_ENDPOINT_URL_S3=down), "S3", "EndpointConnectionError")
@@ -140,7 +140,7 @@ def test_help_mentions_every_option_and_every_exit_code(command: Command) -> Non
 
 
 @pytest.fixture
-def companion(tmp_path: Path, ocs_neighbours: dict[str, str]) -> tuple[Path, Path]:
+def companion(tmp_path: Path, ocs_external_services: dict[str, str]) -> tuple[Path, Path]:
     """A .pdf and its metadata."""
     pdf, metadata = tmp_path / f"{new_basename()}-summary.pdf", tmp_path / "metadata.json"
     pdf.write_bytes(b"%PDF-1.7 " + pdf.name.encode())

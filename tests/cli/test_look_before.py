@@ -1,4 +1,4 @@
-"""`lco_ingest_frame --validate-only` and `--explain`: what is told before anything is sent, and that nothing is."""
+"""`lco_ingest_frame --validate-only` and `--explain`: what they print, and that they send nothing."""
 
 import hashlib
 import json
@@ -50,7 +50,7 @@ class Sentinel:
 
 
 @pytest.fixture
-def _all_neighbours_are_one_that_counts(clean_environment: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _all_services_are_one_that_counts(clean_environment: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     sentinel = Sentinel()
     url = f"http://127.0.0.1:{sentinel.port}/"
     variables = {
@@ -67,10 +67,10 @@ def _all_neighbours_are_one_that_counts(clean_environment: None, monkeypatch: py
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     yield
-    assert sentinel.close() == 0, "somebody was asked"
+    assert sentinel.close() == 0, "something was sent"
 
 
-pytestmark = pytest.mark.usefixtures("_all_neighbours_are_one_that_counts")
+pytestmark = pytest.mark.usefixtures("_all_services_are_one_that_counts")
 
 
 def write(path: Path, content: bytes) -> Path:
@@ -79,13 +79,13 @@ def write(path: Path, content: bytes) -> Path:
 
 
 def refuse_constant(text: str) -> Any:
-    raise AssertionError(f"{text} is no JSON")
+    raise AssertionError(f"{text} is not JSON")
 
 
 # --validate-only
 
 
-def test_sound_files_are_a_json_object_on_a_line_each_and_exit_code_0(tmp_path: Path, process: Command) -> None:
+def test_valid_files_give_one_line_of_json_each_and_exit_code_0(tmp_path: Path, process: Command) -> None:
     files = {
         "a-e00.fits": image({"EXPTIME": ABSENT, "WMSHUMID": "NaN"}, 8),
         "b-e00.fits.fz": compressed(),
@@ -106,7 +106,7 @@ def test_sound_files_are_a_json_object_on_a_line_each_and_exit_code_0(tmp_path: 
     assert found[3]["record"]["OBSTYPE"] == "CATALOG"
 
 
-def test_bad_files_are_a_line_each_on_stderr_and_the_sound_ones_are_told_all_the_same(
+def test_bad_files_give_one_line_each_on_stderr_and_valid_ones_are_still_printed(
     tmp_path: Path, process: Command
 ) -> None:
     files = {
@@ -134,9 +134,7 @@ def test_bad_files_are_a_line_each_on_stderr_and_the_sound_ones_are_told_all_the
         assert why in line
 
 
-def test_what_is_only_warned_about_is_on_stderr_and_in_the_object_and_the_file_is_sound(
-    command: Command, tmp_path: Path
-) -> None:
+def test_a_warning_is_on_stderr_and_in_the_object_and_the_file_is_valid(command: Command, tmp_path: Path) -> None:
     path = write(tmp_path / f"{NAME}.fits", image() + b"more" * 720)
     code, out, err = command("--validate-only", path)
     assert code == 0
@@ -156,7 +154,7 @@ def test_a_companion_is_validated_with_its_metadata(command: Command, tmp_path: 
     assert (code, err) == (0, "")
     found = json.loads(out)
     assert (found["content_type"], found["record"]["headers"]["SITEID"]) == ("application/pdf", "coj")
-    assert command("--validate-only", "--metadata", metadata, pdf)[0] == 1, "flat archives take none"
+    assert command("--validate-only", "--metadata", metadata, pdf)[0] == 1, "flat archives accept no companions"
     code, out, _ = command("--explain", "--metadata", metadata, pdf, ARCHIVE_RECORD_FORMAT="ocs")
     assert code == 0
     assert "a companion without a header (application/pdf)" in out
@@ -174,7 +172,7 @@ def test_a_companion_is_validated_with_its_metadata(command: Command, tmp_path: 
         ("--explain", "--thumbnail", "small", "--metadata", "a.json", "a.jpg"),
     ],
 )
-def test_modes_that_do_not_go_together_are_one_line(command: Command, arguments: tuple[str, ...]) -> None:
+def test_modes_that_exclude_each_other_give_one_line(command: Command, arguments: tuple[str, ...]) -> None:
     code, out, err = command(*arguments)
     assert (code, out, err.count("\n")) == (1, "", 1)
     assert "--help" in err
@@ -191,18 +189,18 @@ def test_a_frame_is_explained_from_its_md5_to_its_key(tmp_path: Path, process: C
     for text in (
         f"{len(content)} bytes, md5 {hashlib.md5(content).hexdigest()}",
         "size       passed",
-        "checksum   nothing of the kind",
-        "HDU 0: has them all",
+        "checksum   does not apply",
+        "HDU 0: has all of them",
         "HEADER_BLACKLIST: HISTORY",
         'OBSNOTE: "N/A" → ""',
-        "reduction level: '00' ends the basename",
+        "reduction level: the basename ends with '00'",
         "RLEVEL: (absent) → 0",
         "EXPTIME: 1.23456789 → 1.234568",
         "365 days after DATE-OBS",
         'L1PUBDAT: (absent) → "2021-01-01T03:04:05.678000"',
         "Public: since 2021-01-01T03:04:05.678000 UTC",
         "the image's corners, by its WCS",
-        "it lies over RA 0",
+        "it crosses RA 0",
         "flat (ARCHIVE_RECORD_FORMAT=lco)",
         f"coj/fa12/20200101/raw/{NAME}.fits",
         "image/fits",
@@ -212,26 +210,26 @@ def test_a_frame_is_explained_from_its_md5_to_its_key(tmp_path: Path, process: C
         assert text in out, text
 
 
-def test_each_reason_for_a_public_date_is_told(command: Command, tmp_path: Path) -> None:
+def test_each_reason_for_a_public_date_is_printed(command: Command, tmp_path: Path) -> None:
     reasons = {
         "OBSTYPE BIAS is one of CALIBRATION_TYPES": {"OBSTYPE": "BIAS"},
         "'calib' of PUBLIC_PROPOSALS is in PROPID 'calibrate'": {"PROPID": "calibrate"},
         "'LCOEngineering' of PRIVATE_PROPOSALS is in PROPID": {"PROPID": "LCOEngineering-1"},
-        "public date: stands in the header": {"L1PUBDAT": "2030-01-01T00:00:00"},
+        "public date: the header has it": {"L1PUBDAT": "2030-01-01T00:00:00"},
     }
     for reason, cards in reasons.items():
         code, out, _ = command("--explain", write(tmp_path / f"{NAME}.fits", image(cards)))
         assert code == 0
         assert reason in out
     code, out, _ = command("--explain", write(tmp_path / "a-x00.fits", image()))
-    assert "private for 999 years, for '-x00' of PRIVATE_FILE_TYPES is in the basename" in out
+    assert "private for 999 years, because '-x00' of PRIVATE_FILE_TYPES is in the basename" in out
     assert "Public: from 3018-" in out
 
 
 def test_packages_catalogues_and_compressed_frames_are_explained(command: Command, tmp_path: Path) -> None:
     members = {"log.txt": b"log", "first.fits": image({"SITEID": "xyz"}), "a-e91.fits.fz": compressed()}
     _, out, _ = command("--explain", write(tmp_path / "night.tar.gz", package(members)))
-    assert "described by a-e91.fits.fz" in out
+    assert "header from a-e91.fits.fz" in out
     assert "HDU 0: lacks PROPID" in out
     assert "members    passed" in out
     assert "application/x-tar" in out
@@ -242,12 +240,16 @@ def test_packages_catalogues_and_compressed_frames_are_explained(command: Comman
     assert "Area: none: neither RADIUS, RA and DEC nor an image's NAXIS1 and NAXIS2 are set" in out
 
 
-def test_a_bad_file_is_explained_as_far_as_it_goes_and_ends_in_its_one_line(command: Command, tmp_path: Path) -> None:
+def test_a_bad_file_is_explained_as_far_as_possible_and_ends_with_its_error(command: Command, tmp_path: Path) -> None:
     sums = image({"CHECKSUM": "0" * 16, "DATASUM": "7"}, 8)
     reached = {
         "sums.fits": (sums, ("datasum    failed", "checksum   failed", "S3 object", "FITS_CHECKSUM"), "DATASUM"),
         "short.fits": (image(pixels=60)[:-2880], ("size       failed", "characters passed", "S3 object"), "HDU 0"),
-        "text.fits": (b"text", ("size       not reached", "NOT_FITS", "a dead letter at once"), "SIMPLE"),
+        "text.fits": (
+            b"text",
+            ("size       not reached", "NOT_FITS", "not retried, and becomes a dead letter"),
+            "SIMPLE",
+        ),
         "lacking.fits": (image({"BLKUID": ABSENT}), ("size       passed", "HDU 0: lacks BLKUID"), "BLKUID"),
         "undated.fits": (
             image({"DATE-OBS": "yesterday", "OBSNOTE": "N/A"}),
@@ -270,14 +272,14 @@ def test_checks_that_are_only_warnings_or_not_asked_say_so(command: Command, tmp
     path = write(tmp_path / f"{NAME}.fits", image({"DATASUM": "7"}, 8) + b"x" * 2880)
     code, out, _ = command("--explain", path, VALIDATION="headers")
     assert code == 0
-    assert "datasum    not asked, for VALIDATION=headers" in out
+    assert "datasum    not made, because VALIDATION=headers" in out
     code, out, _ = command("--explain", path, VALIDATION_WARN_ONLY="datasum,trailing")
     assert code == 0
     assert "datasum    only a warning" in out
     assert "trailing   only a warning" in out
 
 
-def test_a_reader_who_has_seen_enough_is_no_trouble(tmp_path: Path) -> None:
+def test_a_closed_pipe_is_not_an_error(tmp_path: Path) -> None:
     path = write(tmp_path / f"{NAME}.fits", image(WCS, 8))
     for mode in ("--explain", "--validate-only"):
         reading, writing = os.pipe()

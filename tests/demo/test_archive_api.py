@@ -1,4 +1,4 @@
-"""The demo's Archive API, over HTTP, against what running archives were seen to do."""
+"""The demo's Archive API, over HTTP, behaves as running archives were observed to behave."""
 
 import re
 import time
@@ -24,7 +24,7 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ArchiveServer]
 
 
 def record(**changes: Any) -> dict[str, Any]:
-    """A record the archive takes, unlike all others; keywords with `-` are changed with `_`."""
+    """A record that the archive accepts, each time a different one; `changes` names keywords with `_` for `-`."""
     number = next(NUMBERS)
     made = {
         "basename": f"coj1m011-fa12-20261122-{number:04d}-e00",
@@ -105,7 +105,7 @@ def test_a_repeated_md5_key_or_both_are_refused_by_name(archive: ArchiveServer) 
     assert get(archive, "frames/", basename_exact=other["basename"])["count"] == 0, "nothing is half stored"
 
 
-def test_of_identical_posts_at_the_same_moment_one_is_taken(archive: ArchiveServer) -> None:
+def test_of_identical_posts_at_the_same_moment_one_is_accepted(archive: ArchiveServer) -> None:
     for _ in range(3):
         sent = record()
         with ThreadPoolExecutor(8) as pool:
@@ -122,7 +122,7 @@ def test_a_post_without_the_trailing_slash_becomes_a_get_that_answers_200(archiv
     assert get(archive, "frames/", basename_exact=sent["basename"])["results"] == []
 
 
-def test_a_missing_token_is_refused_for_what_needs_one_and_a_bad_one_everywhere(
+def test_a_missing_token_is_refused_where_one_is_needed_and_a_wrong_one_everywhere(
     archive: ArchiveServer,
 ) -> None:
     bad = {"Authorization": "Token nonsense"}
@@ -178,14 +178,14 @@ def test_a_field_that_breaks_its_rule_is_refused_by_name(archive: ArchiveServer,
         ("area", {"type": "Polygon", "coordinates": [SQUARE]}),
     ],
 )
-def test_a_field_at_the_edge_of_its_rule_is_taken(archive: ArchiveServer, field: str, value: Any) -> None:
+def test_a_field_at_the_limit_of_its_rule_is_accepted(archive: ArchiveServer, field: str, value: Any) -> None:
     answer = post(archive, record(**{field: value}))
     assert answer.status_code == 201, answer.text
 
 
-def test_a_field_that_is_required_is_missed_by_name(archive: ArchiveServer) -> None:
+def test_a_missing_required_field_is_refused_by_name(archive: ArchiveServer) -> None:
     nested = {"basename": "b", "area": None, "version_set": record()["version_set"], "headers": {}}
-    assert list(post(archive, nested).json()) == ["DAY_OBS"], "what a record of the other generation is refused for"
+    assert list(post(archive, nested).json()) == ["DAY_OBS"], "as for a record of the other generation"
     for name in ("basename", "area"):
         sent = record()
         del sent[name]
@@ -208,7 +208,7 @@ def test_a_version_with_a_key_or_md5_over_32_characters_is_refused(archive: Arch
         assert list(answer.json()["version_set"][0]) == [name]
 
 
-def test_records_on_which_the_real_archive_breaks_are_answered_500_with_a_page(
+def test_records_on_which_the_real_archive_fails_are_answered_500_with_a_page(
     archive: ArchiveServer,
 ) -> None:
     without_versions = record()
@@ -229,14 +229,14 @@ def test_records_on_which_the_real_archive_breaks_are_answered_500_with_a_page(
 
 
 @pytest.mark.parametrize("body", ['{"EXPTIME": NaN}', '{"EXPTIME": -Infinity}', "{", "[]", "null", ""])
-def test_a_body_that_is_no_json_object_is_refused(archive: ArchiveServer, body: str) -> None:
+def test_a_body_that_is_not_a_json_object_is_refused(archive: ArchiveServer, body: str) -> None:
     headers = archive.headers | {"Content-Type": "application/json"}
     answer = requests.post(archive.url + "frames/", data=body, headers=headers, timeout=10)
     assert answer.status_code == 400
     assert answer.json()
 
 
-def test_everything_a_4xx_says_is_json(archive: ArchiveServer) -> None:
+def test_every_4xx_has_a_json_body(archive: ArchiveServer) -> None:
     answers = [
         requests.get(archive.url + "nowhere/", timeout=10),
         requests.get(archive.url + "frames/123456789/", timeout=10),
@@ -247,14 +247,14 @@ def test_everything_a_4xx_says_is_json(archive: ArchiveServer) -> None:
     assert all(set(each.json()) == {"detail"} for each in answers)
 
 
-def test_a_frame_without_a_date_of_observation_is_taken_and_never_seen_again(archive: ArchiveServer) -> None:
+def test_a_frame_without_a_date_of_observation_is_accepted_and_never_shown(archive: ArchiveServer) -> None:
     sent = record()
     del sent["DATE-OBS"]
     answer = post(archive, sent)
     assert answer.status_code == 201
     assert get(archive, "frames/", basename_exact=sent["basename"])["results"] == []
     assert requests.get(f"{archive.url}frames/{answer.json()['id']}/", timeout=10).status_code == 404
-    assert post(archive, sent).status_code == 400, "its md5 is taken all the same"
+    assert post(archive, sent).status_code == 400, "its md5 is stored nevertheless"
 
 
 def test_basename_matches_a_part_and_basename_exact_the_whole(archive: ArchiveServer) -> None:
@@ -267,7 +267,7 @@ def test_basename_matches_a_part_and_basename_exact_the_whole(archive: ArchiveSe
     assert exact["basename"] == name
 
 
-def test_lists_come_in_pages_that_lead_to_each_other(archive: ArchiveServer) -> None:
+def test_lists_have_pages_that_link_to_each_other(archive: ArchiveServer) -> None:
     names = [f"paged-{number}" for number in range(5)]
     for name in names:
         post(archive, record(basename=name))
@@ -292,7 +292,7 @@ def test_versions_are_found_by_md5(archive: ArchiveServer) -> None:
     assert get(archive, "versions/", md5=found["md5"].upper() + "A")["results"] == []
 
 
-def test_the_front_page_lists_the_frames_newest_first_and_loads_nothing_from_elsewhere(
+def test_the_front_page_lists_the_frames_newest_first_and_loads_nothing_else(
     archive: ArchiveServer,
 ) -> None:
     older, newer = record(PROPID="<b>bold</b>"), record()
@@ -306,7 +306,7 @@ def test_the_front_page_lists_the_frames_newest_first_and_loads_nothing_from_els
     assert re.search(r"<(script|img|link|iframe)\b|@import|url\(", page) is None
 
 
-def test_a_get_on_a_kept_connection_takes_no_forty_milliseconds(archive: ArchiveServer) -> None:
+def test_a_get_on_an_open_connection_takes_less_than_forty_milliseconds(archive: ArchiveServer) -> None:
     with requests.Session() as session:
         session.get(f"{archive.url}frames/?limit=1", timeout=10)
         took = []
@@ -314,11 +314,11 @@ def test_a_get_on_a_kept_connection_takes_no_forty_milliseconds(archive: Archive
             began = time.perf_counter()
             session.get(f"{archive.url}frames/?limit=1", timeout=10)
             took.append(time.perf_counter() - began)
-    # Some 1.5 ms; a delayed ack would make each of them 40 ms, a busy machine only some.
+    # About 1.5 ms each. A delayed ACK would make every request take 40 ms; a busy machine slows only some.
     assert sorted(took)[10] < 0.02
 
 
-def test_an_archive_keeps_its_frames_over_a_restart_and_can_be_of_the_awkward_sort(tmp_path: Path) -> None:
+def test_an_archive_keeps_its_frames_over_a_restart_and_can_behave_as_other_releases_do(tmp_path: Path) -> None:
     known, other = record(), record()
     with running_archive(tmp_path) as server:
         post(server, known)

@@ -1,4 +1,4 @@
-"""The demo's Archive API of nested records, over HTTP, against what running archives were seen to do."""
+"""The demo's Archive API of nested records, over HTTP, behaves as running archives were observed to behave."""
 
 from collections.abc import Iterator
 from itertools import count
@@ -21,7 +21,7 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ArchiveServer]
 
 
 def record(**changes: Any) -> dict[str, Any]:
-    """A record the archive takes, unlike all others."""
+    """A record that the archive accepts, each time a different one."""
     number = next(NUMBERS)
     made = {
         "basename": f"coj1m011-fa12-20261122-{number:04d}-e00",
@@ -88,14 +88,14 @@ def test_a_wrong_field_is_named(archive: ArchiveServer, field: str, value: Any) 
     assert (answer.status_code, set(answer.json())) == (400, {field})
 
 
-def test_a_flat_record_is_refused_by_what_it_lacks(archive: ArchiveServer) -> None:
+def test_a_flat_record_is_refused_for_the_fields_that_it_lacks(archive: ArchiveServer) -> None:
     flat = {name: record()[name] for name in ("basename", "area", "version_set")} | FLAT
     answer = post(archive, flat)
     lacking = {"headers", "observation_day", "configuration_type", "related_frame_filenames"}
     assert (answer.status_code, set(answer.json())) == (400, lacking)
 
 
-def test_an_archive_of_flat_records_refuses_a_nested_one_by_its_day_and_has_no_thumbnails(tmp_path: Path) -> None:
+def test_an_archive_of_flat_records_refuses_a_nested_one_for_its_day_and_has_no_thumbnails(tmp_path: Path) -> None:
     with running_archive(tmp_path) as flat:
         answer = post(flat, record())
         assert (answer.status_code, set(answer.json())) == (400, {"DAY_OBS"})
@@ -109,7 +109,7 @@ def test_a_repeated_md5_is_refused_as_in_flat_archives(archive: ArchiveServer) -
     assert (answer.status_code, list(answer.json()["version_set"][0])) == (400, ["key", "md5"])
 
 
-def test_an_extension_that_it_does_not_know_is_kept_and_answered_500(archive: ArchiveServer) -> None:
+def test_an_extension_that_it_does_not_know_is_stored_and_answered_500(archive: ArchiveServer) -> None:
     for extension, status in ((".txt", 500), (".dat", 201), (".pdf", 201)):
         sent = record()
         sent["version_set"][0]["extension"] = extension
@@ -123,7 +123,7 @@ def thumbnail(frame_basename: str, **changes: Any) -> dict[str, Any]:
     return made | changes
 
 
-def test_a_thumbnail_has_no_id_is_replaced_by_its_next_and_is_no_version(archive: ArchiveServer) -> None:
+def test_a_thumbnail_has_no_id_is_replaced_by_the_next_one_and_is_not_a_version(archive: ArchiveServer) -> None:
     frame = post(archive, record()).json()
     sent = thumbnail(frame["basename"])
     answer = post(archive, sent, "thumbnails/")
@@ -138,12 +138,12 @@ def test_a_thumbnail_has_no_id_is_replaced_by_its_next_and_is_no_version(archive
     assert versions["results"] == []
 
 
-def test_a_thumbnail_of_no_frame_makes_one(archive: ArchiveServer) -> None:
+def test_a_thumbnail_of_an_unknown_frame_creates_the_frame(archive: ArchiveServer) -> None:
     shown = post(archive, thumbnail("a-frame-to-come"), "thumbnails/").json()
     assert shown["frame"] in [frame["id"] for frame in archive.frames() if frame["basename"] == "a-frame-to-come"]
 
 
 @pytest.mark.parametrize("changes", [{"size": "tiny"}, {"size": ""}, {"frame_basename": None}])
-def test_a_thumbnail_of_no_size_or_frame_is_refused(archive: ArchiveServer, changes: dict[str, Any]) -> None:
+def test_a_thumbnail_without_a_valid_size_or_frame_is_refused(archive: ArchiveServer, changes: dict[str, Any]) -> None:
     answer = post(archive, thumbnail("a-e00") | changes, "thumbnails/")
     assert (answer.status_code, set(answer.json())) == (400, set(changes))

@@ -60,7 +60,7 @@ def test_every_nth_request_fails_and_is_counted(archive: ArchiveServer) -> None:
     assert (state["faults"][0]["matched"], state["faults"][0]["injected"]) == (6, 2)
 
 
-def test_a_rate_fails_about_that_share_and_the_same_ones_again(archive: ArchiveServer) -> None:
+def test_a_rate_fails_about_that_share_and_a_repeat_fails_the_same_requests(archive: ArchiveServer) -> None:
     runs = []
     for _ in range(2):
         archive.faults(rate=0.3, seed=7, status=500)
@@ -69,7 +69,7 @@ def test_a_rate_fails_about_that_share_and_the_same_ones_again(archive: ArchiveS
     assert 4 <= runs[0].count(500) <= 20
 
 
-def test_a_fault_minds_method_and_path_and_ends_after_its_times(archive: ArchiveServer) -> None:
+def test_a_fault_applies_to_its_method_and_path_and_ends_after_its_times(archive: ArchiveServer) -> None:
     archive.faults({"path": "/frames/", "method": "get", "times": 2}, {"path": "/versions/", "status": 500})
     assert statuses(archive, 3) == [503, 503, 200]
     assert statuses(archive, 1, "versions/") == [500]
@@ -77,20 +77,20 @@ def test_a_fault_minds_method_and_path_and_ends_after_its_times(archive: Archive
     assert statuses(archive, 1) == [200]
 
 
-def test_an_error_is_not_carried_out(archive: ArchiveServer) -> None:
+def test_a_request_that_gets_an_error_is_not_executed(archive: ArchiveServer) -> None:
     archive.faults(method="POST")
     assert posted(archive, "refused").status_code == 503
     assert "refused" not in names(archive)
 
 
-def test_a_dropped_answer_is_carried_out_all_the_same(archive: ArchiveServer) -> None:
+def test_a_request_whose_answer_is_dropped_is_executed(archive: ArchiveServer) -> None:
     archive.faults(kind="drop_answer", method="POST")
     with pytest.raises(requests.ConnectionError):
         posted(archive, "dropped")
     assert "dropped" in names(archive)
 
 
-def test_a_connection_that_is_down_carries_nothing_out(archive: ArchiveServer) -> None:
+def test_a_request_on_a_connection_that_is_down_is_not_executed(archive: ArchiveServer) -> None:
     archive.faults(kind="down", method="POST")
     with pytest.raises(requests.ConnectionError):
         posted(archive, "down")
@@ -109,14 +109,14 @@ def test_a_cut_answer_ends_after_half_of_its_body(archive: ArchiveServer) -> Non
     assert len(got) == len(whole) // 2
 
 
-def test_a_slow_request_waits_and_is_carried_out(archive: ArchiveServer) -> None:
+def test_a_slow_request_waits_and_is_executed(archive: ArchiveServer) -> None:
     archive.faults(kind="slow", seconds=0.3, method="POST")
     began = time.monotonic()
     assert posted(archive, "slow").status_code == 201
     assert time.monotonic() - began >= 0.3
 
 
-def test_clearing_says_what_happened_and_ends_it(archive: ArchiveServer) -> None:
+def test_clearing_returns_the_counters_and_ends_the_faults(archive: ArchiveServer) -> None:
     archive.faults(kind="error")
     assert statuses(archive, 2) == [503, 503]
     assert archive.clear_faults()["injected"]["error"] == 2
@@ -128,7 +128,7 @@ def test_clearing_says_what_happened_and_ends_it(archive: ArchiveServer) -> None
     "fault",
     [{"kind": "odd"}, {"evry": 2}, {"every": 0}, {"rate": 2}, {"every": 2, "rate": 0.1}, {"status": 200}, 7],
 )
-def test_a_fault_that_makes_no_sense_is_refused_and_changes_nothing(archive: ArchiveServer, fault: object) -> None:
+def test_an_invalid_fault_is_refused_and_changes_nothing(archive: ArchiveServer, fault: object) -> None:
     archive.faults(every=2)
     answer = requests.put(f"{archive.url}_faults", json=fault, timeout=10)
     assert answer.status_code == 400
@@ -136,7 +136,7 @@ def test_a_fault_that_makes_no_sense_is_refused_and_changes_nothing(archive: Arc
     assert archive.fault_state()["faults"][0]["every"] == 2
 
 
-def test_the_s3_store_fails_as_told_too_and_boto3_sees_it() -> None:
+def test_the_s3_store_injects_faults_too_and_boto3_sees_them() -> None:
     with running_s3() as store:
         s3 = store.client(retries={"total_max_attempts": 1})
         store.faults(kind="error", method="PUT")
@@ -154,7 +154,7 @@ def test_the_s3_store_fails_as_told_too_and_boto3_sees_it() -> None:
         assert [each["Key"] for each in listed["Contents"]] == ["k"]
 
 
-def test_the_server_may_run_within_a_test_as_well() -> None:
+def test_the_server_can_run_inside_a_test() -> None:
     def app(environ, start_response):
         start_response("200 OK", [])
         return iter([b"in ", b"pieces"])
@@ -170,7 +170,7 @@ def test_the_server_may_run_within_a_test_as_well() -> None:
         requests.get(url, timeout=10)
 
 
-def test_an_application_that_breaks_is_answered_500_and_the_server_lives_on(
+def test_an_application_that_fails_is_answered_500_and_the_server_keeps_running(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     def app(environ, start_response):
@@ -181,7 +181,7 @@ def test_an_application_that_breaks_is_answered_500_and_the_server_lives_on(
     assert "broken on purpose" in capsys.readouterr().err
 
 
-def test_a_request_that_is_no_http_is_refused_and_hurts_nobody_else(archive: ArchiveServer) -> None:
+def test_a_request_that_is_not_http_is_refused_and_affects_no_other_request(archive: ArchiveServer) -> None:
     address = urlsplit(archive.url)
     for sent in (b"nonsense\r\n\r\n", b"GET / HTTP/1.1\r\nContent-Length: x\r\n\r\n"):
         with socket.create_connection((str(address.hostname), address.port or 0), timeout=10) as client:
@@ -191,12 +191,15 @@ def test_a_request_that_is_no_http_is_refused_and_hurts_nobody_else(archive: Arc
 
 
 @pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGINT])
-def test_a_server_says_one_line_and_ends_cleanly_when_told(tmp_path_factory: pytest.TempPathFactory, end: int) -> None:
+def test_a_server_prints_one_line_and_ends_cleanly_at_a_signal(
+    tmp_path_factory: pytest.TempPathFactory, end: int
+) -> None:
     database = tmp_path_factory.mktemp("archive") / "archive.sqlite"
     command = [
         sys.executable,
         "-m",
-        "ingester_demo.serve",
+        "ingester_demo",
+        "serve",
         "archive",
         "--database",
         str(database),
@@ -211,3 +214,21 @@ def test_a_server_says_one_line_and_ends_cleanly_when_told(tmp_path_factory: pyt
             server.send_signal(end)
             said, errors = server.communicate(timeout=10)
     assert (server.returncode, said, errors) == (0, "", "")
+
+
+def test_a_server_listens_on_the_host_that_is_named() -> None:
+    command = [sys.executable, "-m", "ingester_demo", "serve", "s3", "--bucket", "frames", "--host", "0.0.0.0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as server:
+        assert server.stdout is not None
+        url = server.stdout.readline().removeprefix("ready ").strip()
+        port = urlsplit(url).port
+        server.terminate()
+    assert url == f"http://0.0.0.0:{port}/"
+
+
+def test_a_bucket_that_s3_does_not_allow_is_refused_in_one_line() -> None:
+    command = [sys.executable, "-m", "ingester_demo", "serve", "s3", "--bucket", "x"]
+    ended = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False, timeout=30)
+    assert (ended.returncode, ended.stdout) == (1, "")
+    [line] = ended.stderr.splitlines()
+    assert "cannot make the bucket x" in line

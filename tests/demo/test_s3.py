@@ -1,4 +1,4 @@
-"""The demo's S3 store, over HTTP, through boto3 and beside it."""
+"""The demo's S3 store, over HTTP, with boto3 and without it."""
 
 import base64
 import hashlib
@@ -84,7 +84,7 @@ def test_a_bucket_without_versioning_gives_no_version_id() -> None:
     ("header", "code"),
     [(md5(b"other bytes"), "BadDigest"), ("not base64!", "InvalidDigest"), ("c2hvcnQ=", "InvalidDigest")],
 )
-def test_a_put_whose_body_is_not_of_its_md5_is_refused_and_not_stored(s3: Any, header: str, code: str) -> None:
+def test_a_put_whose_body_has_another_md5_is_refused_and_not_stored(s3: Any, header: str, code: str) -> None:
     with pytest.raises(ClientError) as refusal:
         s3.put_object(Bucket="frames", Key=f"refused/{code}", Body=BODY, ContentMD5=header)
     assert refusal.value.response["Error"]["Code"] == code
@@ -104,7 +104,7 @@ def test_the_connection_can_be_used_again_after_a_refused_put(store: S3Server) -
     connection.close()
 
 
-def test_a_put_whose_client_dies_half_way_is_not_stored(store: S3Server, s3: Any) -> None:
+def test_a_put_whose_client_dies_during_the_transfer_is_not_stored(store: S3Server, s3: Any) -> None:
     address = urlsplit(store.url)
     with socket.create_connection((str(address.hostname), address.port or 0), timeout=10) as client:
         head = ("PUT /frames/half HTTP/1.1", "Host: s3", "Authorization: AWS demo:x", "Content-Length: 1000")
@@ -154,7 +154,7 @@ def test_a_multipart_upload_works(s3: Any) -> None:
     assert s3.head_object(Bucket="frames", Key="parts")["ContentLength"] == 2 * len(body)
 
 
-def test_many_clients_at_once_each_get_a_version_of_their_own(store: S3Server) -> None:
+def test_many_clients_at_once_each_get_their_own_version(store: S3Server) -> None:
     def put(number: int) -> str:
         answer = store.client().put_object(Bucket="frames", Key=f"many/{number % 4}", Body=BODY, ContentMD5=md5(BODY))
         return str(answer["VersionId"])
@@ -170,7 +170,7 @@ def test_a_presigned_link_can_be_followed(store: S3Server, s3: Any) -> None:
     assert requests.get(link, timeout=10).content == BODY
 
 
-def test_a_request_on_a_kept_connection_takes_no_forty_milliseconds(s3: Any) -> None:
+def test_a_request_on_an_open_connection_takes_less_than_forty_milliseconds(s3: Any) -> None:
     s3.put_object(Bucket="frames", Key="timed", Body=b"1")
     took = []
     for _ in range(11):

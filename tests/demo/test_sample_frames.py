@@ -1,4 +1,4 @@
-"""The sample frames are what they say, as far as astropy and tarfile can tell."""
+"""astropy and tarfile find in the sample frames what their kinds promise."""
 
 import hashlib
 import tarfile
@@ -44,7 +44,7 @@ def test_the_default_is_ten_good_frames_and_two_bad_ones(tmp_path: Path) -> None
     assert all(40_000 < frame.path.stat().st_size < 400_000 for frame in made)
 
 
-def test_the_good_images_are_sound_and_have_the_required_keywords(frames: dict[str, SampleFrame]) -> None:
+def test_the_good_images_are_valid_and_have_the_required_keywords(frames: dict[str, SampleFrame]) -> None:
     images = [frame for frame in frames.values() if frame.good and ".fits" in frame.path.name]
     assert len(images) == 10
     for frame in images:
@@ -53,7 +53,7 @@ def test_the_good_images_are_sound_and_have_the_required_keywords(frames: dict[s
         assert any(set(header) >= REQUIRED for header in found), frame.kind
 
 
-def test_names_and_extensions_are_the_observatorys(frames: dict[str, SampleFrame]) -> None:
+def test_names_and_extensions_follow_the_observatorys_scheme(frames: dict[str, SampleFrame]) -> None:
     names = {kind: frame.path.name for kind, frame in frames.items()}
     assert names["raw"] == "coj1m011-fa12-20261120-0001-e00.fits"
     assert names["raw compressed"].endswith("-e00.fits.fz")
@@ -100,7 +100,7 @@ def test_a_package_holds_a_spectrum_among_other_files(
 
 
 @pytest.mark.filterwarnings("ignore:File may have been truncated")
-def test_the_bad_frames_are_bad_in_the_way_they_say(frames: dict[str, SampleFrame]) -> None:
+def test_the_bad_frames_have_the_error_of_their_kind(frames: dict[str, SampleFrame]) -> None:
     truncated = frames["truncated"].path
     whole = frames["raw"].path.stat().st_size
     header = fits.getheader(truncated)
@@ -110,7 +110,7 @@ def test_the_bad_frames_are_bad_in_the_way_they_say(frames: dict[str, SampleFram
     assert REQUIRED - set(found) == {"BLKUID"}
 
 
-def test_frames_differ_from_each_other_and_are_the_same_when_made_again(tmp_path: Path) -> None:
+def test_frames_differ_from_each_other_and_have_the_same_bytes_when_made_again(tmp_path: Path) -> None:
     first, again, later = (
         md5s(make_frames(tmp_path / name, 28, NIGHT, pixels=60, first=number))
         for name, number in (("first", 1), ("again", 1), ("later", 29))

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from ingester_app.settings import ServiceSettings
+from ingester_demo import frames, serve
 from lco_ingester.settings import load_settings
 
 ROOT = Path(__file__).parents[2]
@@ -168,6 +169,18 @@ class TestCompose:
             assert service["security_opt"] == ["no-new-privileges:true"]
             assert service["tmpfs"] == "/tmp"
 
+    def test_runs_the_demos_own_commands(self, compose: dict[str, Any]) -> None:
+        program = ["python", "-m", "ingester_demo"]
+        for name in ("s3", "archive", "frames"):
+            command = compose["services"][name]["command"]
+            assert command[:3] == program
+        for name in ("s3", "archive"):
+            command = compose["services"][name]["command"]
+            assert command[3:5] == ["serve", name]
+            options = serve.parser().parse_args(command[4:])
+            assert options.host == "0.0.0.0", "other containers must reach it"
+        assert frames.parser().parse_args(compose["services"]["frames"]["command"][4:]).directory == Path("/frames")
+
     def test_mounts_the_data_read_only(self, compose: dict[str, Any]) -> None:
         assert all(volume.endswith(":ro") for volume in compose["services"]["worker"]["volumes"])
 
@@ -275,6 +288,11 @@ class TestDockerfile:
                 if source != "README.md":
                     assert (ROOT / source).exists(), source
 
+    def test_has_the_demo_in_its_own_stage_alone(self) -> None:
+        stages = dict(re.findall(r"^FROM \S+ AS (\S+)$(.*?)(?=^FROM|\Z)", self.text, re.MULTILINE | re.DOTALL))
+        assert [name for name, lines in stages.items() if "COPY ingester_demo" in lines] == ["build-demo"]
+        assert "COPY --from=build-demo /opt/venv" in stages["demo"]
+
     def test_installs_only_from_its_locks_and_their_hashes(self) -> None:
         installs = re.findall(r"pip --python \S+ (install .+?)(?: \\)?$", self.text, re.MULTILINE)
         from_locks = [each for each in installs if "-r " in each]
@@ -319,7 +337,7 @@ class TestHealthcheck:
     def test_knows_the_ports_of_brokers(self, healthcheck: ModuleType) -> None:
         assert healthcheck.broker_ports("amqp://user:secret@host/vhost") == {5672}
         assert healthcheck.broker_ports("amqps://host;amqp://other:7000/") == {5671, 7000}
-        assert healthcheck.broker_ports("filesystem://") == set()
+        assert healthcheck.broker_ports("folder:///tmp/broker") == set()
         assert healthcheck.broker_ports("") == set()
 
     def test_sees_a_connection_and_sees_that_the_broker_hung_up(self, healthcheck: ModuleType) -> None:

@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 
 from ingester_demo.sample_frames import make_frames
+from tests.support.processes import Program
 from tests.support.rabbitmq import RabbitNode
 from tests.support.servers import running_archive, running_s3
-from tests.support.service import ROOT, Deployment, Program, deployed
+from tests.support.service import ROOT, Deployment, deployed
 
 COPIED = ("pyproject.toml", "README.md", "LICENSE", "lco_ingester", "ingester_app", "ingester_demo")
 

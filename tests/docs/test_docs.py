@@ -13,26 +13,27 @@ from pathlib import Path
 import click
 import pytest
 
-from benchmarks import __main__ as benchmarks
 from ingester_app.cli import main as ingester
 from ingester_app.settings import ServiceSettings
-from ingester_demo import serve
+from ingester_demo import local, serve
 from lco_ingester.cli import _parser as lco_ingest_frame
 from lco_ingester.exceptions import IngesterError
-from tests.conftest import neighbours_environment
+from tests.conftest import external_services_environment
 from tests.support.servers import running_archive, running_s3
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = {
-    path: path.read_text() for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("benchmarks/*.md")]
+    path: path.read_text()
+    for pattern in ("*.md", "docs/**/*.md", "benchmarks/*.md", "tests/*.md")
+    for path in ROOT.glob(pattern)
 }
 README = PAGES[ROOT / "README.md"]
 CODE = {
     path: path.read_text()
     for folder in ("lco_ingester", "ingester_app")
     for path in ROOT.glob(f"{folder}/**/*.py")
-    if path.name != "__init__.py" and "demo" not in path.parts
-} | {ROOT / name: (ROOT / name).read_text() for name in ("ingester_app/listener.py", "ingester_app/tasks.py")}
+    if path.name != "__init__.py"
+}
 
 METRIC_CALL = re.compile(r'\b(send|timed|count)\(\s*"((?:ingester|archive)[a-z0-9_.]*)"')
 REASON_IN_CODE = re.compile(r'"([A-Z]+(?:_[A-Z]+)+)"')
@@ -86,8 +87,19 @@ def options_of(parser: argparse.ArgumentParser) -> set[str]:
     return found
 
 
+def options_in_help(module: str) -> set[str]:
+    """The options that `python -m MODULE --help` names."""
+    command = [sys.executable, "-m", module, "--help"]
+    shown = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    return set(re.findall(r"(?<![\w-])--?[a-z][a-z-]*", shown.stdout))
+
+
 INGESTER = options(ingester)
-PARSERS = {"ingester_demo.serve": serve._parser(), "benchmarks": benchmarks._parser()}
+PARSERS = {
+    "ingester_demo serve": options_of(serve.parser()),
+    "ingester_demo": options_of(local.parser()),
+    **{module: options_in_help(module) for module in ("benchmarks", "tests.faults", "tests.simulation")},
+}
 OPTIONS = {"lco_ingest_frame": options_of(lco_ingest_frame()), **INGESTER}
 
 
@@ -224,8 +236,9 @@ def known_program(words: list[str]) -> None:
                 known_variable(assignment)
         case ["python", "-m", module, *arguments]:
             assert importlib.util.find_spec(module) is not None
-            if module in PARSERS:
-                known_options(arguments, options_of(PARSERS[module]))
+            name = next((name for name in PARSERS if " ".join([module, *arguments]).startswith(name)), None)
+            if name:
+                known_options(arguments, PARSERS[name])
         case ["python", script, *_]:
             assert (ROOT / script).exists()
         case ["lco_ingest_frame", *arguments]:
@@ -257,16 +270,16 @@ def test_the_examples_in_python_can_be_compiled() -> None:
 
 
 @pytest.fixture
-def new_neighbours(clean_environment: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+def new_external_services(clean_environment: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     """Servers of our own: the session's may hold the very frames of the examples."""
     with running_archive(tmp_path) as archive, running_s3() as store:
-        for name, value in neighbours_environment(archive, store).items():
+        for name, value in external_services_environment(archive, store).items():
             monkeypatch.setenv(name, value)
         yield
 
 
 def test_the_readmes_examples_in_python_do_what_it_says(
-    new_neighbours: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    new_external_services: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "frames").mkdir()
     monkeypatch.chdir(tmp_path / "frames")

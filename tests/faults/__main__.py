@@ -15,7 +15,7 @@ from tests.support.rabbitmq import PROGRAM
 
 
 def main() -> int:
-    """Exit code 1 if anything was lost, twice or unexplained."""
+    """Exit code 1 if anything was lost, archived twice or unexplained."""
     options = _options()
     if PROGRAM is None:
         print("needs the program rabbitmq-server", file=sys.stderr)
@@ -27,7 +27,7 @@ def main() -> int:
     print(the_plan, flush=True)
     begin = time.monotonic()
     report = run(directory, the_plan, options.files, options.workers, options.two_brokers, _say)
-    print(f"\nledger of seed {options.seed}: {options.files} files, {options.minutes:g} minutes", end="")
+    print(f"\nreport of seed {options.seed}: {options.files} files, {options.minutes:g} minutes", end="")
     print(", two brokers" if options.two_brokers else "", f"({time.monotonic() - begin:.0f} s in all)")
     print(report)
     print(f"each frame's own log: {directory / 'frames'}")

@@ -36,7 +36,7 @@ def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ArchiveServer]:
 
 @pytest.fixture(scope="session")
 def new_files(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], list[Path]]:
-    """So many good files that no other test has; beside each, as `….next`, another reduction of it."""
+    """As many good files, which no other test uses; beside each, as `….next`, another reduction of it."""
 
     def make(number: int) -> list[Path]:
         first = next(_numbers)

@@ -1,4 +1,4 @@
-"""All that takes part in a run: brokers, neighbours, and the service with whoever keeps it alive."""
+"""All that takes part in a run: brokers, external services, and the service with its supervisor."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -13,7 +13,7 @@ from tests.support.rabbitmq import RabbitNode, running_rabbitmq
 from tests.support.servers import running_s3
 from tests.support.service import Deployment, deployed
 
-# Short times, so that much happens in few minutes.
+# Short times, so that a short run has many retries.
 SETTINGS = {
     "RETRY_SERVER_FIRST": "1",
     "RETRY_SERVER_LONGEST": "5",
@@ -24,7 +24,7 @@ SETTINGS = {
     "API_TIMEOUT": "10",
     "SOFT_SHUTDOWN_SECONDS": "10",
 }
-LAG = 0.5  # seconds by which what is read from the archive lags
+LAG = 0.5  # seconds by which answers of the archive lag behind
 
 
 @dataclass
@@ -44,10 +44,10 @@ class Environment:
 
 
 @contextmanager
-def on_stage(
+def running_environment(
     directory: Path, seed: int, workers: int, two_brokers: bool, say: Callable[[str], None]
 ) -> Iterator[Environment]:
-    """All of it, healthy; it ends with the block."""
+    """All of it, without faults; it ends with the block."""
     with ExitStack() as stack:
         names = ["fits", "celery"] if two_brokers else ["both"]
         nodes = [stack.enter_context(running_rabbitmq(directory / f"broker-{name}", name)) for name in names]

@@ -1,4 +1,4 @@
-"""The site's neighbours, made to fail: a share of their requests all the time, and all of them in an outage."""
+"""The external services of the site, which fail: a share of the requests all the time, every request in an outage."""
 
 import os
 import signal
@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from tests.faults.report import StoredVersion
-from tests.support.rabbitmq import free_port
+from tests.support.ports import free_port
 from tests.support.servers import ArchiveServer, S3Server, Server, running_archive
 
 
 def mixed_faults(seed: int, writing: str) -> list[dict[str, Any]]:
-    """One request in ten fails, in every way there is; `writing` is the method by which something is stored.
+    """One request in ten fails, in each of the ways; `writing` is the HTTP method that stores something.
 
-    Of the others one in four is slow, so that there is something to be killed in the middle of.
+    Of the others one in four is slow, so that kills often come in the middle of a request.
     """
     shares: list[tuple[float, dict[str, Any]]] = [
         (0.03, {"kind": "error", "status": 503}),
@@ -29,8 +29,8 @@ def mixed_faults(seed: int, writing: str) -> list[dict[str, Any]]:
     return [{**fault, "rate": share, "seed": seed + number} for number, (share, fault) in enumerate(shares)]
 
 
-class Neighbour:
-    """A server of the demo's and what was injected into it so far."""
+class FlakyService:
+    """A server of the demo, and which faults it has injected so far."""
 
     def __init__(self, server: Server, writing: str, seed: int) -> None:
         self.server = server
@@ -38,17 +38,17 @@ class Neighbour:
         self._writing = writing
         self._seed = seed
 
-    def be_flaky(self) -> None:
+    def start_faults(self) -> None:
         """Fail one request in ten, from now on."""
         self._seed += 100
         self._set(mixed_faults(self._seed, self._writing))
 
-    def be_away(self) -> None:
-        """Close every connection at once."""
+    def start_outage(self) -> None:
+        """Close every connection immediately, from now on."""
         self._set([{"kind": "down"}])
 
-    def be_healthy(self) -> None:
-        """No faults any more."""
+    def stop_faults(self) -> None:
+        """Inject no faults any more."""
         self._count()
 
     def _set(self, faults: list[dict[str, Any]]) -> None:
@@ -60,7 +60,7 @@ class Neighbour:
         self.injected.update({kind: number for kind, number in state["injected"].items() if kind != "slow"})
 
 
-class KillableArchive(Neighbour):
+class KillableArchive(FlakyService):
     """An Archive API that can be killed and started again on its port, with what it had committed."""
 
     server: ArchiveServer
@@ -74,19 +74,19 @@ class KillableArchive(Neighbour):
         super().__init__(self._start(), "POST", seed)
 
     def kill(self) -> None:
-        """SIGKILL: from now on connections are refused."""
+        """SIGKILL: the port refuses connections from now on."""
         self._count()
         self.alive = False
         os.kill(self.server.pid, signal.SIGKILL)
         self._running.close()
 
     def restart(self) -> None:
-        """Be back, and flaky."""
+        """Start it again, with faults."""
         self.server = self._start()
-        self.be_flaky()
+        self.start_faults()
 
     def close(self) -> None:
-        """End it for good."""
+        """End it."""
         self._running.close()
 
     def _start(self) -> ArchiveServer:
@@ -95,8 +95,8 @@ class KillableArchive(Neighbour):
         return server
 
 
-class FlakyStore(Neighbour):
-    """The S3 store; it lives in memory, so that it can be away, but not killed."""
+class FlakyStore(FlakyService):
+    """The S3 store. It keeps objects in memory, so it has outages but is never killed."""
 
     server: S3Server
 

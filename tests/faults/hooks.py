@@ -1,10 +1,10 @@
-"""What is to happen to which frame at which moment: told to a process in its environment, done there.
+"""Hooks: what a process does when it reaches a point of the code with a certain file. They travel in its environment.
 
-A moment is a point of the code (`before:post`, `after:retry`, …) and a file's name. What it does there, one after the
-other: `die` (SIGKILL to this process), `die main` (to its parent), `die all` (to the whole process group), `hang`
-(deaf to the soft time limit), `nap` (long enough for the soft time limit), `lose answer`, `overwrite` (the file, with
-the one beside it that is called `….next`), `replace` (by that one), `vanish`, `touch`, `meet` (go on when another
-process is at this moment too), `wait` (until the test lets it go on).
+A hook belongs to a point of the code (`before:post`, `after:retry`, …) and a file's name. Its actions, in order:
+`die` (SIGKILL to this process), `die main` (to its parent), `die all` (to the whole process group), `hang` (ignore
+the soft time limit), `nap` (until the soft time limit ends it), `lose answer`, `overwrite` (the file, with the one
+beside it that is called `….next`), `replace` (by that one), `vanish`, `touch`, `meet` (continue when another process is
+at this hook too), `wait` (until the test releases it).
 """
 
 import json
@@ -28,7 +28,7 @@ EVERY_TIME = 1000
 
 @dataclass(frozen=True)
 class Hook:
-    """At `point`, for the file of this name (every one, if empty), so many `times`."""
+    """At `point`, for the file of this name (every file, if empty), the first `times` times."""
 
     point: str
     name: str
@@ -37,50 +37,50 @@ class Hook:
 
 
 class Hooks:
-    """The hooks of a site; `marks` is a directory in which each is noted when it has come."""
+    """The hooks of a site; each time one is reached, a file in the directory `marks` notes it."""
 
     def __init__(self, marks: Path, *hooks: Hook) -> None:
         marks.mkdir(parents=True, exist_ok=True)
         self.marks = marks
-        self._moments = hooks
+        self._hooks = hooks
 
     @classmethod
     def of_environment(cls) -> "Hooks":
-        """Those that `variables` has told this process."""
-        told = json.loads(os.environ.get("MOMENTS", "[]"))
-        hooks = (Hook(**{**each, "do": tuple(each["do"])}) for each in told)
+        """Those that `variables` has put into the environment of this process."""
+        written = json.loads(os.environ.get("HOOKS", "[]"))
+        hooks = (Hook(**{**each, "do": tuple(each["do"])}) for each in written)
         return cls(Path(os.environ["MARKS"]), *hooks)
 
     def variables(self) -> dict[str, str]:
-        """The environment by which another process knows them."""
-        return {"MARKS": str(self.marks), "MOMENTS": json.dumps([asdict(each) for each in self._moments])}
+        """The environment variables that pass them on to another process."""
+        return {"MARKS": str(self.marks), "HOOKS": json.dumps([asdict(each) for each in self._hooks])}
 
-    def came(self, point: str, name: str) -> int:
-        """How often a moment has come."""
+    def times_reached(self, point: str, name: str) -> int:
+        """How often a hook was reached."""
         return len(list(self.marks.glob(f"{point},{name},*")))
 
-    def let_go(self, name: str) -> None:
-        """Let a process that waits with this file go on."""
+    def release(self, name: str) -> None:
+        """Let the process continue that waits with this file."""
         (self.marks / f"go,{name}").touch()
 
     def reach(self, point: str, path: str) -> None:
-        """A process is at this point with this file: do what is to be done there."""
+        """This process is at this point with this file: do the actions of its hooks."""
         name = Path(path).name
-        for moment in self._moments:
-            if moment.point == point and moment.name in ("", name) and self._mark(moment, name):
-                for what in moment.do:
+        for hook in self._hooks:
+            if hook.point == point and hook.name in ("", name) and self._mark(hook, name):
+                for what in hook.do:
                     self._do(what, point, Path(path))
 
-    def _mark(self, moment: Hook, name: str) -> bool:
-        for number in range(moment.times):
+    def _mark(self, hook: Hook, name: str) -> bool:
+        for number in range(hook.times):
             with suppress(FileExistsError):
-                (self.marks / f"{moment.point},{name},{number}").touch(exist_ok=False)
+                (self.marks / f"{hook.point},{name},{number}").touch(exist_ok=False)
                 return True
         return False
 
     def _do(self, what: str, point: str, path: Path) -> None:
         following = path.with_name(f"{path.name}.next")
-        deeds: Mapping[str, Callable[[], object]] = {
+        actions: Mapping[str, Callable[[], object]] = {
             "die": lambda: os.kill(os.getpid(), signal.SIGKILL),
             "die main": lambda: os.kill(os.getppid(), signal.SIGKILL),
             "die all": lambda: os.killpg(os.getpgrp(), signal.SIGKILL),
@@ -91,10 +91,10 @@ class Hooks:
             "replace": lambda: _replace(path, following),
             "vanish": path.unlink,
             "touch": path.touch,
-            "meet": lambda: _until(lambda: self.came(point, path.name) > 1),
+            "meet": lambda: _until(lambda: self.times_reached(point, path.name) > 1),
             "wait": lambda: _until((self.marks / f"go,{path.name}").exists),
         }
-        deeds[what]()
+        actions[what]()
 
 
 def _replace(path: Path, following: Path) -> None:

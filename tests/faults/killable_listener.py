@@ -1,4 +1,4 @@
-"""The real listener, with a moment after each dispatch: `python -m tests.faults.killable_listener`."""
+"""The real listener, with hooks before and after each dispatch: `python -m tests.faults.killable_listener`."""
 
 import os
 import sys

@@ -1,4 +1,4 @@
-"""A site whose processes die, hang and meet at chosen hooks, and what can be asked about its frames."""
+"""A site whose processes die, hang or wait at hooks, and questions about its frames."""
 
 import sys
 import time
@@ -13,18 +13,19 @@ from tests.faults.external_services import stored_versions
 from tests.faults.hooks import Hook, Hooks
 from tests.faults.logged_events import read_events
 from tests.faults.report import md5
+from tests.support.processes import Program, wait_until
 from tests.support.rabbitmq import RabbitNode
 from tests.support.servers import ArchiveServer, S3Server
-from tests.support.service import Deployment, Program, celery_worker, deployed, wait_until
+from tests.support.service import Deployment, celery_worker, deployed
 
 KILLABLE_LISTENER = (sys.executable, "-m", "tests.faults.killable_listener")
 KILLABLE_WORKER = celery_worker("tests.faults.killable_tasks")
-QUIET = 2.0  # seconds without a word logged: longer than a retry waits
+QUIET_SECONDS = 2.0  # without a line in any log: longer than the wait before a retry
 
 
 @dataclass
 class KillableSite:
-    """One site of the promise's tests."""
+    """A site of the tests of the promise."""
 
     site: Deployment
     hooks: Hooks
@@ -32,31 +33,31 @@ class KillableSite:
     store: S3Server
 
     def start_worker(self, concurrency: int = 2, **variables: str) -> Program:
-        """A worker; it is not waited for."""
+        """Start a worker, and do not wait for it."""
         queue = self.site.settings.ingest_queue
         name = f"{queue}-{len(self.site.programs)}@%h"
         return self.site.start(*KILLABLE_WORKER, "-Q", queue, "-c", str(concurrency), "-n", name, **variables)
 
     def start_listener(self, **variables: str) -> Program:
-        """A listener that listens."""
+        """Start a listener, and wait until it listens."""
         listener = self.site.start(*KILLABLE_LISTENER, **variables)
         listener.wait_for("listening on queue", 60)
         return listener
 
     def dispatch(self, *paths: Path, **fields: Any) -> None:
-        """What the listener does with these names; the queues are declared first."""
+        """Dispatch these names as the listener does, after declaring the queues."""
         self.site.declare_ingest_queue()
         self.send(*paths, **fields)
 
     def send(self, *paths: Path, **fields: Any) -> None:
-        """The same, to queues that are there."""
+        """Dispatch these names to queues that exist."""
         app = self.site.app()
         for path in paths:
             message = {"frame": {"state": "named", "path": str(path)}, "first_time": time.time(), **fields}
             dispatch(app, message, str(path))
 
     def wait_for_quiet(self, seconds: float = 60.0) -> None:
-        """Wait until nothing waits and nobody says anything any more."""
+        """Wait until the queues are empty and no process logs anything more."""
         logged, since = -1, time.monotonic()
 
         def quiet() -> bool:
@@ -64,15 +65,15 @@ class KillableSite:
             size = sum(program.log.stat().st_size for program in self.site.programs)
             if size != logged:
                 logged, since = size, time.monotonic()
-            silent = time.monotonic() - since > QUIET
+            silent = time.monotonic() - since > QUIET_SECONDS
             return silent and self.site.frames_waiting() == 0 and self.site.names_waiting() == 0
 
         wait_until("quiet", quiet, seconds)
         self.site.take_announced()
 
     def wait_for_hook(self, point: str, path: Path, times: int = 1) -> None:
-        """Wait until a moment has come so often."""
-        wait_until(f"{point} of {path.name}", lambda: self.hooks.came(point, path.name) >= times, 60)
+        """Wait until a hook was reached `times` times."""
+        wait_until(f"{point} of {path.name}", lambda: self.hooks.times_reached(point, path.name) >= times, 60)
 
     def wait_until_logged(self, path: Path, text: str) -> None:
         """Wait until a line about this file has `text` in it."""
@@ -122,7 +123,7 @@ def killable_site(
     """A site with nothing started yet; its processes end with the block."""
     at = Hooks(directory / "marks", *hooks)
     variables = {**at.variables(), "WITHOUT": without, "LOG_LEVEL": "INFO", **settings}
-    names = {name: value for name, value in variables.items() if name not in ("MARKS", "MOMENTS", "WITHOUT")}
+    names = {name: value for name, value in variables.items() if name not in ("MARKS", "HOOKS", "WITHOUT")}
     with deployed(directory / "site", node.url, archive, store, **names) as site:
         site.variables.update(variables)
         yield KillableSite(site, at, archive, store)

@@ -1,6 +1,6 @@
-"""The real tasks, with hooks between them at which things happen: `celery -A tests.faults.killable_tasks worker`.
+"""The real tasks, with hooks before and after each step: `celery -A tests.faults.killable_tasks worker`.
 
-`WITHOUT` names rules that are taken out, to show that a test would notice; `PUT_BACK_AFTER` shortens that wait.
+`WITHOUT` names rules to take out, which shows that the tests notice; `PUT_BACK_AFTER` shortens that wait.
 """
 
 import os
@@ -41,7 +41,7 @@ def _around(owner: Any, name: str, point: str, path: Callable[..., str]) -> None
 
 _around(steps, "validate", "validate", lambda file, *_: str(file.path))
 _around(steps, "upload", "upload", lambda validated, *_: path_of(validated))
-_around(Store, "put", "put", lambda _store, stream, *_: str(stream._path))
+_around(Store, "put", "put", lambda _store, stream, *_: str(stream._stream.name))
 _around(steps, "post", "post", lambda uploaded, *_: path_of(uploaded))
 _around(steps, "resolve_duplicate", "resolve_duplicate", lambda found, *_: path_of(found))
 _around(steps, "republish", "republish", lambda archived, *_: path_of(archived))

@@ -1,4 +1,4 @@
-"""What the processes have logged, as events; and each frame's own part of it."""
+"""What the processes have logged, as events, and the events of each frame."""
 
 import json
 from collections import defaultdict

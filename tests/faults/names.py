@@ -18,12 +18,12 @@ from ingester_demo.sample_frames import SampleFrame, make_frames
 
 NIGHT = date(2026, 11, 1)
 BAD_SHARE = 0.03
-# What a publish raises when the broker goes away in the middle of it, or does not confirm.
+# What publishing raises when the broker goes away meanwhile or does not confirm.
 FAILURES = (OSError, AMQPError, MessageNacked, KombuError)
 
 
 def make_files(directory: Path, number: int) -> list[SampleFrame]:
-    """So many small frames, of which three in a hundred, and at least two, are bad."""
+    """`number` small frames, of which three in a hundred, and at least two, are bad."""
     made = make_frames(directory, int(number * 1.17) + 14, NIGHT, pixels=100)
     bad = [frame for frame in made if not frame.good][: max(2, round(number * BAD_SHARE))]
     good = [frame for frame in made if frame.good][: number - len(bad)]
@@ -32,7 +32,7 @@ def make_files(directory: Path, number: int) -> list[SampleFrame]:
 
 @dataclass
 class Publications:
-    """What was sent: confirmed names, those sent again on purpose, and those whose confirm did not come."""
+    """How many were sent: confirmed names, names sent twice on purpose, and publications without a confirm."""
 
     confirmed: int = 0
     on_purpose: int = 0
@@ -44,7 +44,7 @@ class NamesThread(threading.Thread):
 
     def __init__(self, settings: ServiceSettings, frames: Sequence[SampleFrame], names: Sequence[tuple[float, int]]):
         super().__init__(name="names", daemon=True)
-        self.told = Publications()
+        self.publications = Publications()
         self.ended = threading.Event()
         self._settings = settings
         self._exchange = Exchange(settings.crawler_exchange_name, type="fanout", durable=True)
@@ -53,17 +53,17 @@ class NamesThread(threading.Thread):
 
     @property
     def all_confirmed(self) -> bool:
-        return self.told.confirmed == len(self._names)
+        return self.publications.confirmed == len(self._names)
 
     def run(self) -> None:
-        """Until all names are confirmed, or `ended` is set."""
+        """Publish until all names are confirmed or `ended` is set."""
         begin = time.monotonic()
         seen: set[Path] = set()
         for at, path in self._names:
             if self.ended.wait(max(0.0, begin + at - time.monotonic())):
                 break
             self._publish(path)
-            self.told.on_purpose += path in seen
+            self.publications.on_purpose += path in seen
             seen.add(path)
         self._drop_connection()
 
@@ -79,10 +79,10 @@ class NamesThread(threading.Thread):
                     {"path": str(path)}, exchange=self._exchange, routing_key="", mandatory=True, confirm_timeout=10
                 )
             except FAILURES:
-                self.told.unconfirmed += 1
+                self.publications.unconfirmed += 1
                 self._drop_connection()
             else:
-                self.told.confirmed += 1
+                self.publications.confirmed += 1
                 return
 
     def _connected(self) -> Connection:

@@ -1,4 +1,4 @@
-"""The real tasks, and one line of log for each run of one: `celery -A tests.faults.observed_tasks worker`."""
+"""The real tasks, with one log line for each run of a task: `celery -A tests.faults.observed_tasks worker`."""
 
 import logging
 from pathlib import PurePath
@@ -17,8 +17,8 @@ logger = logging.getLogger(__name__)
 
 
 @signals.task_prerun.connect(sender=app.tasks[INGEST_TASK])
-def tell(task_id: str, task: Task, kwargs: dict[str, Any], **_: Any) -> None:
-    """Say which frame's message is run, where it stands, and whether it was delivered before."""
+def log_run(task_id: str, task: Task, kwargs: dict[str, Any], **_: Any) -> None:
+    """Log which frame's message runs, its state, and whether it was delivered before."""
     message = FrameMessage.from_message(kwargs)
     logger.info(
         "run begins",

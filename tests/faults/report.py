@@ -1,4 +1,4 @@
-"""The report of a run: what was published, what became of it, and the verdict."""
+"""The report of a run: what was published, what the result is, and the verdict."""
 
 import hashlib
 from collections import Counter
@@ -12,7 +12,7 @@ from ingester_demo.sample_frames import SampleFrame
 from tests.faults.logged_events import Event
 from tests.faults.names import Publications
 
-SHOWN = 30  # of what is wrong
+SHOWN = 30  # of the faults that were found
 
 
 @dataclass(frozen=True)
@@ -40,12 +40,12 @@ class Evidence:
     kills: Mapping[str, int]
     starts: Mapping[str, int]
     exits: Mapping[str, int]
-    deaf: Sequence[str] = ()
+    not_ended: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
 class Report:
-    """The lines to print, and what is wrong (nothing, if all went well)."""
+    """The lines to print, and what is wrong."""
 
     lines: list[str]
     wrong: list[str] = field(default_factory=list)
@@ -57,8 +57,8 @@ class Report:
         return "\n".join([*self.lines, *verdict])
 
 
-def make_ledger(evidence: Evidence) -> Report:
-    """Count everything, and judge."""
+def make_report(evidence: Evidence) -> Report:
+    """Count everything and decide what is wrong."""
     good = {frame.path.name: md5(frame.path) for frame in evidence.published if frame.good}
     bad = {frame.path.name: frame.reason for frame in evidence.published if not frame.good}
     wrong = [
@@ -66,7 +66,7 @@ def make_ledger(evidence: Evidence) -> Report:
         *_wrong_letters(evidence, bad),
         *_wrong_versions(evidence, good),
         *(f"{number} messages left over in {queue}" for queue, number in evidence.left_over.items() if number),
-        *(f"{name} did not end on SIGTERM" for name in evidence.deaf),
+        *(f"{name} did not end on SIGTERM" for name in evidence.not_ended),
     ]
     return Report(_lines(evidence, good, bad), wrong)
 
@@ -90,7 +90,7 @@ def _wrong_frames(evidence: Evidence, good: dict[str, str]) -> list[str]:
         if frame is None:
             wrong.append(f"{name} is not archived")
         elif record is None:
-            wrong.append(f"{name} is archived, and was not announced")
+            wrong.append(f"{name} is archived but was not announced")
         elif (record["frameid"], record["version_set"][0]["key"]) != (frame["id"], frame["version_set"][0]["key"]):
             wrong.append(f"{name} was announced with another frame or version than the archive's")
     wrong += [f"{name} is archived {n} times" for name, n in _several(frame["basename"] for frame in evidence.frames)]
@@ -103,9 +103,11 @@ def _wrong_letters(evidence: Evidence, bad: dict[str, str | None]) -> list[str]:
     reasons: dict[str, set[str]] = {}
     for letter in evidence.letters:
         reasons.setdefault(Path(letter.path).name, set()).add(letter.reason)
-    wrong = [f"{name} should be a letter {why}, and is {reasons.get(name)}" for name, why in bad.items()
+    wrong = [f"{name} should be a dead letter {why} but is {reasons.get(name)}" for name, why in bad.items()
              if reasons.get(name) != {why}]  # fmt: skip
-    return wrong + [f"{name} is an unexplained letter: {found}" for name, found in reasons.items() if name not in bad]
+    return wrong + [
+        f"{name} is an unexplained dead letter: {found}" for name, found in reasons.items() if name not in bad
+    ]
 
 
 def _wrong_versions(evidence: Evidence, good: dict[str, str]) -> list[str]:
@@ -143,7 +145,7 @@ def _several(things: Any) -> list[tuple[str, int]]:
 
 
 def _lines(evidence: Evidence, good: dict[str, str], bad: dict[str, str | None]) -> list[str]:
-    told = evidence.publications
+    sent = evidence.publications
     identities = Counter(identity for identity, _ in evidence.announced)
     versions = Counter(Counter(version.key for version in evidence.versions).values())
     outcomes = Counter(
@@ -156,12 +158,12 @@ def _lines(evidence: Evidence, good: dict[str, str], bad: dict[str, str | None])
         str(event.get("reason")) for events in evidence.events.values() for event in events if event.get("retry_in")
     )
     return [
-        f"names published       {len(good)} good, {len(bad)} bad; {told.confirmed} confirmed publications: "
-        f"{told.on_purpose} repeated on purpose, {told.unconfirmed} sent again for want of a confirm",
+        f"names published       {len(good)} good, {len(bad)} bad; {sent.confirmed} confirmed publications: "
+        f"{sent.on_purpose} repeated on purpose, {sent.unconfirmed} sent again because no confirm came",
         f"frames archived       {len(evidence.frames)}, "
         f"with {sum(len(frame['version_set']) for frame in evidence.frames)} versions",
         f"processed messages    {len(identities)} distinct, {len(evidence.announced) - len(identities)} repeated",
-        f"ends of runs          {_counts(outcomes)}",
+        f"results of runs       {_counts(outcomes)}",
         f"dead letters          {_counts(Counter(letter.reason for letter in evidence.letters))}; "
         f"{len({letter.path for letter in evidence.letters})} distinct files",
         f"S3 versions a key     {_counts({f'{n} version(s)': keys for n, keys in sorted(versions.items())})}; "
@@ -170,7 +172,7 @@ def _lines(evidence: Evidence, good: dict[str, str], bad: dict[str, str | None])
         f"retries by reason     {_counts(retries)}",
         f"kills and stops       {_counts(evidence.kills)}",
         f"processes started     {_counts(evidence.starts)}",
-        f"other ends            {_counts(evidence.exits)}",
+        f"other exits           {_counts(evidence.exits)}",
         *(f"injected by {server:<10}{_counts(counts)}" for server, counts in evidence.injected.items()),
         f"left in the queues    {sum(evidence.left_over.values())}",
     ]

@@ -1,4 +1,4 @@
-"""The promise, row by row: a process is killed at just this moment, and no frame is lost, or archived twice."""
+"""The promise, case by case: a process is killed at this point of the code, and no frame is lost or archived twice."""
 
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -9,9 +9,9 @@ import pytest
 from tests.faults.hooks import Hook
 from tests.faults.killable_site import KillableSite, killable_site
 from tests.faults.report import md5
+from tests.support.processes import wait_until
 from tests.support.rabbitmq import RabbitNode
 from tests.support.servers import ArchiveServer, S3Server
-from tests.support.service import wait_until
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -25,7 +25,7 @@ CHILD_DEATHS = (
     ("before:ack", "die"),
     ("after:retry", "die"),
 )
-# These follow one after another, when no other frame is on its way.
+# These follow one after another, when no other frame is being ingested.
 OTHER_DEATHS = (
     ("after:put", "die all"),
     ("after:post", "die main"),
@@ -36,7 +36,7 @@ DEATHS = (*CHILD_DEATHS, *OTHER_DEATHS)
 
 
 class Killed:
-    """A site in a run of which each of these deaths comes to one frame."""
+    """A site after a run in which each of these deaths happens to a frame of its own."""
 
     def __init__(self, site: KillableSite, frames: dict[tuple[str, str], Path]) -> None:
         self.site = site
@@ -45,7 +45,7 @@ class Killed:
         self._listener = site.start_listener()
 
     def run(self) -> None:
-        """Publish them all; each test will say what became of its own."""
+        """Publish all frames; each test then checks its own."""
         late = self.frames["after:retry", "die"]
         hidden = late.rename(late.with_suffix(".hidden"))
         self.site.site.publish(*(self.frames[death] for death in CHILD_DEATHS))
@@ -84,17 +84,17 @@ def killed(
     hooks = [Hook(point, path.name, (do,)) for (point, do), path in frames.items()]
     directory = tmp_path_factory.mktemp("killed")
     with killable_site(directory, node, api, bucket, hooks, RETRY_FILE_PATIENCE="60") as site:
-        told = Killed(site, frames)
-        told.run()
-        yield told
+        after_run = Killed(site, frames)
+        after_run.run()
+        yield after_run
 
 
 @pytest.mark.parametrize("death", DEATHS, ids=" ".join)
-def test_a_frame_whose_process_dies_at_this_moment_is_archived_once_and_announced(
+def test_a_frame_whose_process_dies_at_this_point_is_archived_once_and_announced(
     killed: Killed, death: tuple[str, str]
 ) -> None:
     site, frames = killed.site, killed.frames
-    assert site.hooks.came(death[0], frames[death].name) == 1, "it died there"
+    assert site.hooks.times_reached(death[0], frames[death].name) == 1, "it died there"
     site.assert_archived_once_and_announced(frames[death])
     assert site.site.letters() == []
 
@@ -114,7 +114,7 @@ def test_a_frame_announced_before_a_death_is_announced_again_with_the_same_messa
     site, frames = killed.site, killed.frames
     records = site.announced(md5(frames[death]))
     assert len(records) == 2
-    first, second = ({**record, "url": ""} for record in records)  # each look at the archive gets a link of its own
+    first, second = ({**record, "url": ""} for record in records)  # each answer of the archive has a new link
     assert first == second
 
 

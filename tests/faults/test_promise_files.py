@@ -1,4 +1,4 @@
-"""The promise where files change, vanish, come late or come twice; and the lines of the duplicate rule."""
+"""The promise when files change, vanish, come late or come twice; and the cases of the duplicate rule."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -8,9 +8,9 @@ import pytest
 from tests.faults.hooks import Hook
 from tests.faults.killable_site import KillableSite, killable_site
 from tests.faults.report import md5
+from tests.support.processes import wait_until
 from tests.support.rabbitmq import RabbitNode
 from tests.support.servers import ArchiveServer, S3Server, running_archive
-from tests.support.service import wait_until
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -34,7 +34,7 @@ OTHERS = (
 
 
 class Changed:
-    """A site after a run with files that changed; each kind of trouble had a file of its own."""
+    """A site after a run with files that change; each kind of change has a file of its own."""
 
     def __init__(self, site: KillableSite, paths: list[Path], directory: Path) -> None:
         self.site = site
@@ -46,7 +46,7 @@ class Changed:
         self.second_name.write_bytes(first.read_bytes())
 
     def run(self) -> None:
-        """Publish them, and do what the processes cannot do."""
+        """Publish the files, and make the changes that no hook can make."""
         site, half = self.site, self.others["half written"]
         whole = half.read_bytes()
         half.write_bytes(whole[: len(whole) // 2])
@@ -69,10 +69,10 @@ class Changed:
         [key] = [each["Key"] for each in listed if each["Key"].endswith(f"/{path.name}")]
         client.put_object(Bucket=bucket, Key=key, Body=b"a newer reduction")
         path.unlink()
-        self.site.hooks.let_go(path.name)
+        self.site.hooks.release(path.name)
 
 
-def _moments(paths: list[Path]) -> list[Hook]:
+def _hooks(paths: list[Path]) -> list[Hook]:
     others = dict(zip(OTHERS, paths[len(CHANGES) :], strict=True))
     return [
         *(Hook(point, path.name, (do,)) for (point, do), path in zip(CHANGES, paths, strict=False)),
@@ -94,10 +94,10 @@ def changed(
 ) -> Iterator[Changed]:
     paths = new_files(len(CHANGES) + len(OTHERS))
     directory = tmp_path_factory.mktemp("changed")
-    with killable_site(directory, node, api, bucket, _moments(paths), RETRY_FILE_PATIENCE="7") as site:
-        told = Changed(site, paths, directory)
-        told.run()
-        yield told
+    with killable_site(directory, node, api, bucket, _hooks(paths), RETRY_FILE_PATIENCE="7") as site:
+        after_run = Changed(site, paths, directory)
+        after_run.run()
+        yield after_run
 
 
 @pytest.mark.parametrize("change", CHANGES, ids=" ".join)
@@ -105,7 +105,7 @@ def test_a_file_that_changes_after_it_was_read_is_archived_as_it_is_last_read(
     changed: Changed, change: tuple[str, str]
 ) -> None:
     path = changed.changes[change]
-    assert changed.site.hooks.came(change[0], path.name) == 1
+    assert changed.site.hooks.times_reached(change[0], path.name) == 1
     assert "FILE_CHANGED" in changed.site.logged(path)
     assert md5(path) != changed.read_first[path]
     changed.site.assert_archived_once_and_announced(path)
@@ -144,13 +144,13 @@ def test_a_post_whose_answer_was_lost_is_ours_by_its_version(changed: Changed) -
 
 def test_a_retry_that_finds_its_bytes_archived_announces_them(changed: Changed) -> None:
     path = changed.others["answer lost, touched"]
-    assert "FILE_CHANGED" in changed.site.logged(path), "so that the version is no longer in its hand"
+    assert "FILE_CHANGED" in changed.site.logged(path), "so the message no longer holds the version"
     changed.site.assert_archived_once_and_announced(path)
 
 
-def test_of_two_messages_that_post_at_the_same_moment_one_announces(changed: Changed) -> None:
+def test_of_two_messages_that_post_at_the_same_time_one_announces(changed: Changed) -> None:
     path = changed.others["twice at once"]
-    assert changed.site.hooks.came("before:post", path.name) == 2
+    assert changed.site.hooks.times_reached("before:post", path.name) == 2
     changed.site.assert_archived_once_and_announced(path)
     assert len(changed.site.announced(md5(path))) == 1
     assert "'archived already'" in changed.site.logged(path)
@@ -164,7 +164,7 @@ def test_the_same_bytes_under_a_second_name_are_a_letter(changed: Changed) -> No
     changed.site.assert_archived_once_and_announced(changed.others["first name"])
 
 
-def test_a_name_that_comes_again_later_is_quiet_and_a_replay_of_it_is_announced(changed: Changed) -> None:
+def test_a_name_that_comes_again_is_not_announced_but_its_replay_is(changed: Changed) -> None:
     path = changed.others["first name"]
     before = len(changed.site.announced(md5(path)))
     changed.site.dispatch(path)

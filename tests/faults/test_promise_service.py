@@ -1,4 +1,4 @@
-"""The promise where brokers, letters, deployments and whole processes are in trouble."""
+"""The promise when brokers, dead letters, deployments or whole processes fail."""
 
 import os
 import signal
@@ -15,16 +15,16 @@ from tests.faults.hooks import EVERY_TIME, Hook
 from tests.faults.killable_site import KillableSite, killable_site
 from tests.faults.names import NIGHT
 from tests.faults.report import md5
+from tests.support.processes import Program, wait_until
 from tests.support.rabbitmq import RabbitNode
 from tests.support.servers import ArchiveServer, S3Server
-from tests.support.service import Program, wait_until
 
 pytestmark = pytest.mark.timeout(180)
 
 Make = Callable[[int], list[Path]]
 
 
-def test_what_kills_or_hangs_its_worker_each_time_is_a_letter_and_the_others_are_unharmed(
+def test_a_frame_that_kills_or_hangs_its_worker_each_time_is_a_letter_and_the_others_are_archived(
     tmp_path: Path, node: RabbitNode, api: ArchiveServer, bucket: S3Server, new_files: Make
 ) -> None:
     poison, hanging, slow, *innocent = new_files(6)
@@ -44,7 +44,7 @@ def test_what_kills_or_hangs_its_worker_each_time_is_a_letter_and_the_others_are
             (str(hanging), "DELIVERY_LIMIT"),
         }
         for path in (poison, hanging):
-            assert site.hooks.came("before:upload", path.name) == 4, "once, and three times more"
+            assert site.hooks.times_reached("before:upload", path.name) == 4, "once, and three times more"
             assert site.archived_md5s(path) == []
         for path in (slow, *innocent):
             site.assert_archived_once_and_announced(path)
@@ -52,20 +52,20 @@ def test_what_kills_or_hangs_its_worker_each_time_is_a_letter_and_the_others_are
         assert worker.process.poll() is None
 
 
-def test_frames_wait_in_the_broker_until_a_wrong_bucket_is_mended_also_when_workers_die_meanwhile(
+def test_frames_wait_in_the_broker_until_a_wrong_bucket_is_corrected_even_if_workers_die_meanwhile(
     tmp_path: Path, node: RabbitNode, api: ArchiveServer, bucket: S3Server, new_files: Make
 ) -> None:
     [path] = new_files(1)
     client = bucket.client()
-    with killable_site(tmp_path, node, api, bucket, BUCKET="mended-later") as site:
+    with killable_site(tmp_path, node, api, bucket, BUCKET="corrected-later") as site:
         worker = site.start_worker(1)
         site.dispatch(path)
         site.wait_until_logged(path, "STORE_DEPLOYMENT")
         worker.kill()
-        client.create_bucket(Bucket="mended-later")
+        client.create_bucket(Bucket="corrected-later")
         site.start_worker(1)
         site.wait_until_logged(path, "BUCKET_NOT_VERSIONED")
-        client.put_bucket_versioning(Bucket="mended-later", VersioningConfiguration={"Status": "Enabled"})
+        client.put_bucket_versioning(Bucket="corrected-later", VersioningConfiguration={"Status": "Enabled"})
         wait_until("its announcement", lambda: site.announced(md5(path)), 60)
         site.assert_archived_once_and_announced(path)
         assert site.site.letters() == []
@@ -124,7 +124,7 @@ def test_a_name_is_kept_while_celerys_queue_is_missing_because_its_task_is_manda
         site.assert_archived_once_and_announced(path)
 
 
-def test_queues_of_names_and_letters_never_throw_away_what_is_returned_often(
+def test_queues_of_names_and_letters_never_drop_a_message_that_is_returned_often(
     tmp_path: Path, node: RabbitNode, api: ArchiveServer, bucket: S3Server, new_files: Make
 ) -> None:
     [path] = new_files(1)
@@ -161,7 +161,7 @@ def test_a_rolling_restart_of_two_workers_under_load_loses_and_repeats_nothing(
         try:
             site.dispatch(*paths)
             for worker in old:
-                wait_until("a frame in its hands", lambda: "run begins" in worker.logged())  # noqa: B023
+                wait_until("its first frame", lambda: "run begins" in worker.logged())  # noqa: B023
                 new = site.start_worker(1)
                 _drain(worker)
                 new.wait_for(" ready.", 60)

@@ -1,4 +1,4 @@
-"""What becomes of a frame when one of the promise's rules is taken out: the tests of the promise would notice."""
+"""Frames are lost or left unannounced when a rule of the promise is taken out: the tests of the promise notice."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -14,7 +14,7 @@ from tests.support.servers import ArchiveServer, S3Server
 
 pytestmark = pytest.mark.timeout(180)
 
-# The moment at which each rule counts.
+# The hook at which each rule counts.
 RULES = {
     "redelivered": Hook("after:post", "", ("die",)),
     "attempts": Hook("after:post", "", ("touch", "lose answer")),
@@ -32,7 +32,7 @@ def without(
     bucket: S3Server,
     new_files: Callable[[int], list[Path]],
 ) -> Iterator[dict[str, tuple[KillableSite, Path, str]]]:
-    """For each rule, a site that lacks it: after a frame's moment has come there, with the md5 that was read first."""
+    """For each rule, a site without it after a frame has reached the hook, and the md5 that was read first."""
     with ExitStack() as stack:
         sites = {}
         for rule, path in zip(RULES, new_files(len(RULES)), strict=True):

@@ -1,4 +1,4 @@
-"""The report's verdict: each thing that it is to find is found, for a verdict that cannot be bad says nothing."""
+"""The report's verdict finds each kind of fault: a verdict that is never bad would prove nothing."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -10,9 +10,9 @@ import pytest
 from ingester_app.schema import DeadLetter
 from ingester_demo.sample_frames import SampleFrame
 from tests.faults.names import Publications
-from tests.faults.report import Evidence, StoredVersion, make_ledger, md5
+from tests.faults.report import Evidence, StoredVersion, make_report, md5
 
-Spoil = Callable[[Evidence], Evidence]
+Change = Callable[[Evidence], Evidence]
 
 
 @pytest.fixture
@@ -52,33 +52,36 @@ def _second_version(evidence: Evidence) -> Evidence:
 
 
 def test_a_run_without_loss_or_doubling_is_good(evidence: Evidence) -> None:
-    assert make_ledger(evidence).wrong == []
+    assert make_report(evidence).wrong == []
 
 
 def test_a_second_version_after_a_second_run_is_explained(evidence: Evidence) -> None:
     runs = {"good.fits": [_run(0, False), _run(0, True)]}
-    assert make_ledger(replace(_second_version(evidence), events=runs)).wrong == []
+    assert make_report(replace(_second_version(evidence), events=runs)).wrong == []
 
 
-SPOILT: dict[str, tuple[Spoil, str]] = {
+BROKEN: dict[str, tuple[Change, str]] = {
     "lost": (lambda e: replace(e, frames=[], versions=[]), "good.fits is not archived"),
     "silent": (lambda e: replace(e, announced=[]), "was not announced"),
     "two frames": (lambda e: replace(e, frames=[*e.frames, *e.frames]), "good is archived 2 times"),
     "another id": (lambda e: replace(e, frames=[{**e.frames[0], "id": 2}]), "another frame or version"),
-    "no letter": (lambda e: replace(e, letters=[]), "should be a letter"),
-    "wrong letter": (lambda e: replace(e, letters=[replace(e.letters[0], reason="NOT_FITS")]), "should be a letter"),
+    "no letter": (lambda e: replace(e, letters=[]), "should be a dead letter"),
+    "wrong letter": (
+        lambda e: replace(e, letters=[replace(e.letters[0], reason="NOT_FITS")]),
+        "should be a dead letter",
+    ),
     "a letter more": (
         lambda e: replace(e, letters=[*e.letters, _letter(e.published[0].path, "PROGRAM_ERROR")]),
-        "unexplained letter",
+        "unexplained dead letter",
     ),
     "other bytes": (lambda e: replace(e, versions=[replace(e.versions[0], etag="0")]), "the archive's version v1"),
     "put twice": (_second_version, "2 versions in S3 from 1 runs"),
     "left over": (lambda e: replace(e, left_over={"names": 3}), "3 messages left over in names"),
-    "deaf": (lambda e: replace(e, deaf=["listener"]), "did not end on SIGTERM"),
+    "not ended": (lambda e: replace(e, not_ended=["listener"]), "did not end on SIGTERM"),
 }
 
 
-@pytest.mark.parametrize("spoilt", SPOILT)
-def test_what_went_wrong_is_found(evidence: Evidence, spoilt: str) -> None:
-    spoil, said = SPOILT[spoilt]
-    assert any(said in line for line in make_ledger(spoil(evidence)).wrong)
+@pytest.mark.parametrize("broken", BROKEN)
+def test_what_went_wrong_is_found(evidence: Evidence, broken: str) -> None:
+    change, said = BROKEN[broken]
+    assert any(said in line for line in make_report(change(evidence)).wrong)

@@ -1,4 +1,4 @@
-"""The long run of `python -m tests.faults`, short."""
+"""A short run of `python -m tests.faults`."""
 
 from pathlib import Path
 
@@ -20,12 +20,12 @@ def test_nothing_is_lost_and_nothing_twice_while_everything_is_killed_and_restar
 
 def test_a_plan_of_five_minutes_has_at_least_the_kills_and_outages_that_it_should() -> None:
     for seed in range(20):
-        deeds = make_plan(seed, files=1000, minutes=5).deeds
-        assert sum(deed.what in plan.WORKER_KILLS for deed in deeds) >= 20
-        assert sum(deed.what == plan.KILL_LISTENER for deed in deeds) >= 5
-        assert sum(deed.what in plan.BROKER_RESTARTS for deed in deeds) >= 3
+        faults = make_plan(seed, files=1000, minutes=5).faults
+        assert sum(fault.what in plan.WORKER_KILLS for fault in faults) >= 20
+        assert sum(fault.what == plan.KILL_LISTENER for fault in faults) >= 5
+        assert sum(fault.what in plan.BROKER_RESTARTS for fault in faults) >= 3
         for outage in (plan.S3_DOWN, plan.API_DOWN):
-            assert any(deed.what == outage and deed.seconds >= 30 for deed in deeds)
+            assert any(fault.what == outage and fault.seconds >= 30 for fault in faults)
 
 
 def test_the_same_seed_makes_the_same_plan_in_which_each_file_is_named() -> None:

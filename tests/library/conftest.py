@@ -1,4 +1,4 @@
-"""The library's tests never see the environment of whoever runs them."""
+"""The library's tests never see the environment of the user who runs them."""
 
 import pytest
 
@@ -12,6 +12,6 @@ def _isolated(clean_environment: None) -> None:
 
 
 @pytest.fixture
-def services(neighbours: dict[str, str]) -> Services:
+def services(external_services: dict[str, str]) -> Services:
     """The running archive and store, without announcements."""
     return open_services(load_settings(Settings, postprocess_files=False))

@@ -53,7 +53,7 @@ def api(archive: ArchiveServer) -> Archive:
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Scripted]:
-    """A server to be told what to answer."""
+    """A server with answers that a test gives it."""
     with scripted(Answer()) as running:
         yield running
 
@@ -96,13 +96,13 @@ def refusing(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
 def test_an_identical_repost_is_a_duplicate_with_its_key(refusing: Archive) -> None:
     known = record()
     refusing.post_frame(known)
-    assert refusing.post_frame(known) == DuplicateVersion(key_too=True)
+    assert refusing.post_frame(known) == DuplicateVersion()
 
 
 def test_the_same_bytes_under_another_version_are_a_duplicate(refusing: Archive) -> None:
     known = record()
     refusing.post_frame(known)
-    assert refusing.post_frame(record(md5=version_of(known)["md5"])) == DuplicateVersion(key_too=False)
+    assert refusing.post_frame(record(md5=version_of(known)["md5"])) == DuplicateVersion()
 
 
 def test_a_repeated_version_of_other_bytes_is_refused_with_a_hint_at_the_bucket(refusing: Archive) -> None:
@@ -140,7 +140,7 @@ def test_other_refusals_are_none_of_a_duplicate(server: Scripted, body: Any) -> 
 
 def test_words_do_not_matter_where_a_duplicate_is_recognised(server: Scripted) -> None:
     server.tell(Answer(400, {"version_set": [{"md5": ["Wert schon vorhanden"]}]}))
-    assert client(server.url).post_frame(record()) == DuplicateVersion(key_too=False)
+    assert client(server.url).post_frame(record()) == DuplicateVersion()
 
 
 def test_a_refusal_shows_what_the_archive_says(api: Archive) -> None:
@@ -193,7 +193,7 @@ def test_a_record_that_json_cannot_hold_is_refused_before_it_is_sent(server: Scr
     assert server.asked == []
 
 
-def test_201_without_an_id_is_no_archive(server: Scripted) -> None:
+def test_201_without_an_id_is_not_from_an_archive(server: Scripted) -> None:
     server.tell(Answer(201, {"name": "something else"}))
     with pytest.raises(ArchiveDeploymentError, match="201 with id"):
         client(server.url).post_frame(record())
@@ -311,7 +311,7 @@ def test_a_post_whose_answer_is_lost_is_tried_again_later(api: Archive, archive:
         api.post_frame(new)
     assert not isinstance(raised.value, ArchiveFailedError)
     again = api.post_frame(new)
-    assert again == DuplicateVersion(key_too=True) if kind != "down" else isinstance(again, Posted)
+    assert again == DuplicateVersion() if kind != "down" else isinstance(again, Posted)
 
 
 @pytest.mark.parametrize("token", [f"{TOKEN}\n", f"{TOKEN}…", f" {TOKEN}\r\nX: y"])
@@ -327,7 +327,7 @@ def test_a_token_that_cannot_be_sent_is_a_trouble_of_the_deployment_and_is_not_s
 @pytest.mark.parametrize(
     "url", ["http://[::1/", "http://a..b/", "http://localhost:99999/", "ftp://archive/", "http:///"]
 )
-def test_an_address_that_is_none_is_a_trouble_of_the_deployment(url: str) -> None:
+def test_an_invalid_address_is_a_deployment_error(url: str) -> None:
     with pytest.raises(ArchiveDeploymentError, match="API_ROOT"):
         client(url).has_version("a")
 
@@ -475,7 +475,7 @@ def test_a_lagging_replica_does_not_show_a_frame_yet(tmp_path: Path) -> None:
         posted = record()
         api.post_frame(posted)
         assert api.find_frame(posted["basename"]) is None
-        assert api.post_frame(posted) == DuplicateVersion(key_too=True)
+        assert api.post_frame(posted) == DuplicateVersion()
 
 
 def test_the_archive_says_how_much_it_holds(api: Archive) -> None:

@@ -1,4 +1,4 @@
-"""How deeply is checked, what is forgiven, and what is read: VALIDATION, VALIDATION_WARN_ONLY, ARCHIVE_EXTENSIONS."""
+"""VALIDATION, VALIDATION_WARN_ONLY and ARCHIVE_EXTENSIONS: which checks run, which only warn, which files are read."""
 
 import gzip
 import hashlib
@@ -125,7 +125,7 @@ def test_an_empty_sum_promises_nothing(value: str) -> None:
 
 
 class Once(io.BytesIO):
-    """A stream that tells how many bytes were read from it."""
+    """A stream that counts the bytes that were read from it."""
 
     count = 0
 

@@ -1,4 +1,4 @@
-"""Files without a header, which an archive of nested records takes with metadata: summaries and thumbnails."""
+"""Files without a header, which an archive of nested records accepts with metadata: summaries and thumbnails."""
 
 import io
 from typing import Any
@@ -29,7 +29,7 @@ PICTURE = b"\xff\xd8\xff\xe0 a picture of "
 
 
 @pytest.fixture(autouse=True)
-def _neighbours(ocs_neighbours: dict[str, str]) -> None:
+def _neighbours(ocs_external_services: dict[str, str]) -> None:
     """Every function finds an archive of nested records."""
 
 
@@ -97,10 +97,10 @@ def test_metadata_hold_plain_values(value: Any) -> None:
         ("a.jpeg", PICTURE, None, "--metadata"),
         ("a.pdf", b"<html>", METADATA, "%PDF-"),
         ("a.jpg", b"%PDF-1.7", METADATA, "at its beginning"),
-        ("a.fits", image(), METADATA, "a file that has a header"),
+        ("a.fits", image(), METADATA, "because the file has a header"),
     ],
 )
-def test_a_companion_that_is_none_or_lacks_its_metadata_says_so(
+def test_a_wrong_companion_or_one_without_metadata_is_an_error(
     name: str, content: bytes, metadata: dict[str, Any] | None, says: str
 ) -> None:
     with pytest.raises(CompanionError, match=says) as raised:
@@ -154,7 +154,7 @@ def test_a_repeated_thumbnail_replaces_the_first(ocs_archive: ArchiveServer) -> 
         ("a-e91-medium.jpg", {"frame_filename": "b-e91.fits.fz"}, "c-e91", "c-e91"),
     ],
 )
-def test_the_frame_of_a_thumbnail_is_told_by_the_caller_its_metadata_or_its_name(
+def test_the_frame_of_a_thumbnail_comes_from_the_caller_its_metadata_or_its_name(
     name: str, metadata: dict[str, str], given: str | None, frame: str
 ) -> None:
     picture = io.BytesIO(PICTURE + new_basename().encode())

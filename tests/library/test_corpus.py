@@ -1,4 +1,4 @@
-"""A hundred damaged and hostile files, and astropy's own: each is answered with a record or its own error."""
+"""A hundred damaged and hostile files, and astropy's own: each gives a record or its own error."""
 
 import io
 import json

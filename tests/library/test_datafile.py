@@ -1,4 +1,4 @@
-"""Files and streams: what they are called, what tells them apart, what of them can be read."""
+"""Files and streams: their names, their fingerprints, and reading them."""
 
 import io
 import os
@@ -238,7 +238,7 @@ def test_a_file_outside_the_data_roots_is_refused_and_the_roots_are_named(path: 
         content_of(PathFile(str(path), ("/some/root",)))
 
 
-def test_a_neighbour_whose_name_begins_alike_is_outside(tmp_path: Path) -> None:
+def test_a_directory_whose_name_begins_with_the_roots_name_is_outside(tmp_path: Path) -> None:
     for name in ("data", "data2"):
         (tmp_path / name).mkdir()
     (tmp_path / "data2" / "a.fits").write_bytes(CONTENT)

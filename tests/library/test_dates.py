@@ -1,4 +1,4 @@
-"""Dates in all the forms that headers have them."""
+"""Dates in all forms that headers have."""
 
 import io
 from datetime import datetime, timedelta
@@ -53,7 +53,7 @@ def test_a_date_of_this_form_is_read(text: str, date: str) -> None:
         "9999-12-31T23:59:60", "0001-01-01T00:00:00+14:00", "\ud800",
     ],
 )  # fmt: skip
-def test_what_is_no_date_is_a_value_error(text: str) -> None:
+def test_a_text_that_is_not_a_date_is_a_value_error(text: str) -> None:
     with pytest.raises(ValueError):  # noqa: PT011  # the message is Python's own
         parse_date(text)
 
@@ -89,7 +89,7 @@ def test_a_date_that_others_can_read_or_nobody_is_left_as_it_is(text: str) -> No
     ("text", "written"),
     [("2016-12-31T23:59:60.5", "2017-01-01T00:00:00.500000"), ("31/12/98", "1998-12-31T00:00:00")],
 )
-def test_a_date_that_few_can_read_is_written_anew(text: str, written: str) -> None:
+def test_a_date_that_few_programs_can_read_is_rewritten(text: str, written: str) -> None:
     assert usable(False, **{"DATE-OBS": text}) == written
 
 
@@ -107,7 +107,7 @@ def test_a_date_that_few_can_read_is_written_anew(text: str, written: str) -> No
         ({}, None),
     ],
 )
-def test_the_date_is_that_of_mjd_obs_where_there_is_no_other(cards: dict[str, object], date: str | None) -> None:
+def test_the_date_is_that_of_mjd_obs_if_there_is_no_other(cards: dict[str, object], date: str | None) -> None:
     assert usable(from_mjd=True, **cards) == date
 
 

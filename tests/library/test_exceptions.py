@@ -1,4 +1,4 @@
-"""The tree of errors: every leaf is whole, has a code of its own, and gets through a pickle."""
+"""The tree of errors: every leaf is complete, has its own code, and survives pickling."""
 
 import pickle
 import re

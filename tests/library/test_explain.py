@@ -1,4 +1,4 @@
-"""What an explanation tells of the rules is what the record has."""
+"""The explanation of the rules agrees with the record."""
 
 import io
 import json
@@ -39,7 +39,7 @@ def explained(content: bytes, name: str = BASENAME + ".fits", **settings: Any) -
 
 
 def explained_until_error(content: bytes, name: str = BASENAME + ".fits", **settings: Any) -> tuple[str, Exception]:
-    """All that is told, and the error at its end."""
+    """All lines, and the error after them."""
     lines = []
     try:
         for line in explain(StreamFile(io.BytesIO(content), name), load_settings(Settings, **settings), NOW):
@@ -50,11 +50,11 @@ def explained_until_error(content: bytes, name: str = BASENAME + ".fits", **sett
 
 
 @pytest.mark.parametrize("form", ["lco", "ocs"])
-def test_the_last_value_told_of_a_keyword_is_the_one_in_the_record(form: str) -> None:
+def test_the_last_printed_value_of_a_keyword_is_the_one_in_the_record(form: str) -> None:
     content = image(ODD)
     lines = explained(content, archive_record_format=form)
     told = {found[1]: found[3] for line in lines if (found := CHANGE.fullmatch(line))}
-    undated = image({**ODD, "DATE-OBS": "2020-01-03T00:00:00"})  # as the leap second is written anew
+    undated = image({**ODD, "DATE-OBS": "2020-01-03T00:00:00"})  # as the leap second is rewritten
     made = header_of(record_of_file(undated, archive_record_format=form))
     assert len(told) > 7
     assert {keyword: json.dumps(made[keyword]) if keyword in made else "(absent)" for keyword in told} == told
@@ -63,18 +63,18 @@ def test_the_last_value_told_of_a_keyword_is_the_one_in_the_record(form: str) ->
         for keyword, value in made.items()
         if keyword not in (*told, "basename", "area") and value != fits.Header.fromstring(content[:5760]).get(keyword)
     ]
-    assert untold == [], "what is not told was not changed"
+    assert untold == [], "a value that is not printed was not changed"
 
 
-def test_nested_records_tell_where_type_and_numbers_come_from() -> None:
+def test_nested_records_explain_where_type_and_numbers_come_from() -> None:
     text = "\n".join(explained(image(ODD), archive_record_format="ocs"))
-    assert "find type: told by the file's name, for the header does not" in text
+    assert "find type: from the file's name, because the header has none" in text
     assert 'OBSTYPE: "" → "EXPOSE"' in text
     assert 'TRACKNUM: "none" → null' in text
     assert 'REQNUM: "UNSPECIFIED" → null' in text
 
 
-def test_dates_and_numbers_that_are_written_anew_are_told() -> None:
+def test_rewritten_dates_and_numbers_are_printed() -> None:
     content = image({"DATE-OBS": "2020-01-02T23:59:60"}).replace(
         b"RLEVEL  =                    0", b"RLEVEL  =                  NaN"
     )
@@ -85,19 +85,19 @@ def test_dates_and_numbers_that_are_written_anew_are_told() -> None:
     assert any("58850" not in line and 'DATE-OBS: null → "2020-01-02' in line for line in dated)
 
 
-def test_the_hdu_is_told_with_what_those_before_it_lack() -> None:
+def test_the_chosen_hdu_is_printed_with_what_those_before_it_lack() -> None:
     lacking = fits.PrimaryHDU(None, header({"BLKUID": ABSENT, "SITEID": ABSENT}))
     good = fits.ImageHDU(None, header(), name="SCI")
     lines = explained(fits_bytes(lacking, good, fits.ImageHDU(None, header())))
     assert "  HDU 0: lacks SITEID, BLKUID" in lines
-    assert "  HDU 1 SCI: has them all, and gives the record's header" in lines
-    assert "  HDU 2: not asked" in lines
+    assert "  HDU 1 SCI: has all of them, and gives the record's header" in lines
+    assert "  HDU 2: not needed" in lines
     text, error = explained_until_error(fits_bytes(lacking))
     assert isinstance(error, HeaderMissingError)
     assert "HDU 0: lacks SITEID, BLKUID" in text
 
 
-def test_the_error_is_the_one_of_the_real_road_even_where_forgiveness_would_find_others() -> None:
+def test_the_error_is_that_of_the_service_even_if_lenient_checks_find_others() -> None:
     bad = image({"DATASUM": "7"}, 8)
     text, error = explained_until_error(package({"a-e91.fits": image(), "b.fits": bad}), "night.tar.gz")
     assert isinstance(error, PackageMemberDamagedError)
@@ -107,7 +107,7 @@ def test_the_error_is_the_one_of_the_real_road_even_where_forgiveness_would_find
     assert "HDU 0: lacks BLKUID" in text
 
 
-def test_a_file_that_changes_under_the_reader_is_no_explanation() -> None:
+def test_a_file_that_changes_while_it_is_read_is_not_explained() -> None:
     class Growing(io.BytesIO):
         def read(self, size: int | None = -1) -> bytes:
             place = self.tell()
@@ -123,7 +123,7 @@ def test_a_file_that_changes_under_the_reader_is_no_explanation() -> None:
         list(explain(StreamFile(stream, "growing.fits"), load_settings(Settings), NOW))
 
 
-def test_a_young_frame_goes_to_the_standard_class_and_tells_when_it_becomes_public() -> None:
+def test_a_young_frame_goes_to_the_standard_class_and_says_when_it_becomes_public() -> None:
     lines = explained(image())
     assert "  storage class       STANDARD: observed 28 days ago, the limit is 60" in lines
     assert "Public: from 2021-01-01T03:04:05.678000 UTC, in 336 days" in lines

@@ -1,4 +1,4 @@
-"""Footprints against positions, anywhere on the sky: what an image shows is in its ring, what it does not is not."""
+"""Footprints against positions, anywhere on the sky: a position is in the ring exactly if the image shows it."""
 
 import json
 import math

@@ -1,4 +1,4 @@
-"""The nested format on its whole road: library, archive, announcement; and the wrong format at either archive."""
+"""The nested format from the library to the archive and the announcement; and the wrong format at either archive."""
 
 import json
 from pathlib import Path
@@ -23,7 +23,7 @@ def path(tmp_path: Path) -> Path:
     return write_frame(tmp_path, {"OBSTYPE": "UNKNOWN", "TRACKNUM": "NONE", "FILTER": "N/A"})
 
 
-@pytest.mark.usefixtures("ocs_neighbours")
+@pytest.mark.usefixtures("ocs_external_services")
 def test_a_frame_is_stored_archived_and_announced(
     path: Path, ocs_archive: ArchiveServer, s3: S3Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -44,7 +44,7 @@ def test_a_frame_is_stored_archived_and_announced(
     }
 
 
-@pytest.mark.usefixtures("ocs_neighbours")
+@pytest.mark.usefixtures("ocs_external_services")
 def test_the_steps_one_by_one_and_a_repeat(path: Path) -> None:
     with path.open("rb") as stream:
         record = validate_fits_and_create_archive_record(stream)
@@ -56,7 +56,7 @@ def test_the_steps_one_by_one_and_a_repeat(path: Path) -> None:
             upload_file_and_ingest_to_archive(stream)
 
 
-@pytest.mark.usefixtures("ocs_neighbours")
+@pytest.mark.usefixtures("ocs_external_services")
 @pytest.mark.parametrize("form", ["lco", "ocs"])
 def test_records_of_the_wrong_format_are_a_trouble_of_the_deployment_that_names_the_setting(
     path: Path, form: str, archive: ArchiveServer, ocs_archive: ArchiveServer, monkeypatch: pytest.MonkeyPatch

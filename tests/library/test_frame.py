@@ -1,4 +1,4 @@
-"""What every state of a frame tells."""
+"""The path and the md5 of every state of a frame."""
 
 from hypothesis import given
 from hypothesis import strategies as st

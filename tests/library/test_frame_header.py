@@ -1,4 +1,4 @@
-"""Any header becomes JSON: generated ones, odd ones, and those that astropy can only mend."""
+"""Any header becomes JSON: generated ones, unusual ones, and those that astropy has to fix."""
 
 import io
 import json

@@ -40,7 +40,7 @@ VERSION = {"key": "a-version-id", "md5": "d41d8cd98f00b204e9800998ecf8427e", "ex
 
 
 @pytest.fixture(autouse=True)
-def _neighbours(neighbours: dict[str, str]) -> None:
+def _neighbours(external_services: dict[str, str]) -> None:
     """Every function finds the running archive and store by the environment."""
 
 
@@ -360,9 +360,7 @@ def test_a_post_whose_answer_was_lost_can_be_tried_again(path: Path, archive: Ar
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
-def test_flaky_neighbours_are_outlasted_by_trying_again(
-    path: Path, archive: ArchiveServer, s3: S3Server, seed: int
-) -> None:
+def test_retries_succeed_despite_flaky_services(path: Path, archive: ArchiveServer, s3: S3Server, seed: int) -> None:
     for server in (archive, s3):
         server.faults(kind="error", status=503, rate=0.5, seed=seed)
     for _ in range(50):
@@ -420,7 +418,7 @@ def test_a_bad_package_is_an_error_of_its_kind(tmp_path: Path, name: str, reason
         ({}, {"FITS_BROKER": "nonsense://u:p@127.0.0.1//"}, DoNotRetryError, "BROKER_DEPLOYMENT"),
     ],
 )
-def test_a_neighbour_in_trouble_is_an_error_of_its_kind(
+def test_a_failing_service_is_an_error_of_its_kind(
     path: Path,
     monkeypatch: pytest.MonkeyPatch,
     arguments: dict[str, str],

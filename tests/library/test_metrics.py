@@ -96,7 +96,7 @@ def test_a_block_that_fails_is_not_timed_and_fails_as_it_would(server: Scripted)
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
-def test_a_value_that_is_no_number_is_not_sent(server: Scripted, value: float) -> None:
+def test_a_value_that_is_not_a_number_is_not_sent(server: Scripted, value: float) -> None:
     opened(port_of(server)).send("x", value)
     assert server.asked == []
 
@@ -130,13 +130,15 @@ def test_a_silent_server_costs_half_a_second_once(caplog: pytest.LogCaptureFixtu
 
 
 @pytest.mark.parametrize("status", [400, 404, 500])
-def test_a_server_that_refuses_is_no_error(server: Scripted, status: int) -> None:
+def test_a_server_that_refuses_is_not_an_error(server: Scripted, status: int) -> None:
     server.tell(Answer(status, "no"))
     assert seconds_of(opened(port_of(server))) < 1
     assert len(server.asked) == 2
 
 
-def test_a_metric_that_the_client_cannot_send_is_no_error(server: Scripted, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_metric_that_the_client_cannot_send_is_not_an_error(
+    server: Scripted, caplog: pytest.LogCaptureFixture
+) -> None:
     metrics = opened(port_of(server))
     metrics.send("not a name!", 1)
     metrics.send("x", 1, host="twice")

@@ -1,4 +1,4 @@
-"""What is too large for a single put goes in parts, and stands in the store as one object or not at all."""
+"""Files that are too large for a single put are uploaded in parts: as one object, or not at all."""
 
 import hashlib
 import io
@@ -17,13 +17,13 @@ from lco_ingester.exceptions import (
     StoreUnavailableError,
 )
 from lco_ingester.file.datafile import ExactReader
-from lco_ingester.multipart import MOST_PARTS, SMALLEST_PART, part_size
+from lco_ingester.multipart import MAX_PARTS, MIN_PART, part_size
 from lco_ingester.record.stored_object import StoredObject
-from lco_ingester.store import LARGEST_OBJECT, LARGEST_PUT, Store, StoredVersion, open_store
+from lco_ingester.store import MAX_OBJECT, MAX_PUT, Store, StoredVersion, open_store
 from tests.support.multipart_store import PartsStore, crc32, parts_store
 from tests.support.servers import S3Server
 
-CONTENT = bytes(range(256)) * (2 * SMALLEST_PART // 256) + b"the last and short part"
+CONTENT = bytes(range(256)) * (2 * MIN_PART // 256) + b"the last and short part"
 MD5 = hashlib.md5(CONTENT).hexdigest()
 TARGET = StoredObject("coj/large.fits", "image/fits", "attachment; filename=large.fits", "STANDARD_IA")
 
@@ -54,7 +54,7 @@ def left_behind(s3: S3Server) -> list[Any]:
 
 def store_at(url: str, bucket: str) -> Store:
     credentials = {"access_key_id": "demo", "secret_access_key": "demo-secret", "region": "us-east-1"}
-    return open_store(bucket, endpoint_url=url, largest_put=SMALLEST_PART, **credentials)
+    return open_store(bucket, endpoint_url=url, max_put=MIN_PART, **credentials)
 
 
 @pytest.fixture
@@ -64,7 +64,7 @@ def store(s3: S3Server) -> Store:
 
 @pytest.fixture
 def comparing() -> Iterator[PartsStore]:
-    """A store that compares a checksum of the whole, if not told otherwise."""
+    """A store that compares a checksum of the whole object, unless changed."""
     with parts_store() as running:
         yield running
 
@@ -84,7 +84,7 @@ def test_a_large_object_is_stored_whole_with_all_its_headers(store: Store, s3: S
 
 
 def test_what_fits_a_single_put_goes_in_one(store: Store, s3: S3Server) -> None:
-    content = CONTENT[:SMALLEST_PART]
+    content = CONTENT[:MIN_PART]
     put(store, content, hashlib.md5(content).hexdigest())
     assert "-" not in s3.client().head_object(Bucket=s3.bucket, Key=TARGET.key)["ETag"]
 
@@ -113,16 +113,16 @@ def test_a_part_that_fails_is_a_later_try_and_leaves_nothing_behind(
 
 
 def test_a_store_that_does_not_tell_the_version_is_asked(s3: S3Server) -> None:
-    store = Store(Untold(s3.client()), s3.bucket, largest_put=SMALLEST_PART)
+    store = Store(Untold(s3.client()), s3.bucket, max_put=MIN_PART)
     version_id = put(store)
     assert s3.client().head_object(Bucket=s3.bucket, Key=TARGET.key)["VersionId"] == version_id
 
 
-def test_the_version_of_whoever_came_after_is_not_taken_for_ours(s3: S3Server) -> None:
+def test_a_later_version_is_not_taken_for_ours(s3: S3Server) -> None:
     client = s3.client()
     overtake = Untold(client, lambda: client.put_object(Bucket=s3.bucket, Key=TARGET.key, Body=b"newer"))
-    with pytest.raises(StoreUnavailableError, match="one put after it"):
-        put(Store(overtake, s3.bucket, largest_put=SMALLEST_PART))
+    with pytest.raises(StoreUnavailableError, match="a later version"):
+        put(Store(overtake, s3.bucket, max_put=MIN_PART))
 
 
 # Checksums of the whole
@@ -133,7 +133,7 @@ def test_the_store_compares_what_it_put_together_with_what_was_read(comparing: P
     assert comparing.stored == CONTENT
 
 
-@pytest.mark.parametrize("damaged", [lambda whole: whole[:-1], lambda whole: whole[SMALLEST_PART:]])
+@pytest.mark.parametrize("damaged", [lambda whole: whole[:-1], lambda whole: whole[MIN_PART:]])
 def test_parts_that_the_store_puts_together_wrongly_never_become_an_object(comparing: PartsStore, damaged: Any) -> None:
     comparing.damaged = damaged
     with pytest.raises(FileChangedError, match="BadDigest"):
@@ -177,7 +177,7 @@ def test_the_checksum_of_the_whole_stays_with_the_object(store: Store, s3: S3Ser
 # Sizes
 
 
-@given(st.integers(LARGEST_PUT, LARGEST_OBJECT))
+@given(st.integers(MAX_PUT, MAX_OBJECT))
 def test_every_object_that_a_store_takes_fits_its_number_of_parts(size: int) -> None:
-    assert part_size(size) * MOST_PARTS >= size
-    assert part_size(size) >= SMALLEST_PART
+    assert part_size(size) * MAX_PARTS >= size
+    assert part_size(size) >= MIN_PART

@@ -1,4 +1,4 @@
-"""Spectrograph packages: which member describes them, and what of them can be broken (docs/record.md)."""
+"""Spectrograph packages: which member describes them, and how they can be damaged (docs/record.md)."""
 
 import gzip
 import io
@@ -82,7 +82,7 @@ def test_a_package_that_lacks_only_gzips_last_bytes_is_truncated() -> None:
 
 
 @pytest.mark.parametrize("content", [b"", gzip.compress(b"")])
-def test_an_empty_file_is_no_package_yet(content: bytes) -> None:
+def test_an_empty_file_is_not_a_package_yet(content: bytes) -> None:
     with pytest.raises(EmptyFileError):
         frame_in(content)
 
@@ -136,7 +136,7 @@ def test_a_damaged_package_is_refused() -> None:
 @pytest.mark.parametrize(
     "content", [b"no package at all" * 1000, b"hello", b"<html>\n" * 40, FIRST, gzip.compress(FIRST), FIRST[:600]]
 )
-def test_what_is_no_package_is_refused(content: bytes) -> None:
+def test_a_file_that_is_not_a_package_is_refused(content: bytes) -> None:
     with pytest.raises(PackageError) as raised:
         frame_in(content)
     assert isinstance(raised.value, DoNotRetryError)

@@ -1,4 +1,4 @@
-"""Of a raw header only the cards that somebody asks for are looked at, whatever stands around them."""
+"""Of a raw header only the cards that are needed are read, whatever stands around them."""
 
 from contextlib import suppress
 

@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 from ingester_demo.archive_rules import field_errors
 from lco_ingester.exceptions import DoNotRetryError, HeaderMissingError, HeaderUnreadableError, HeaderValueError
 from lco_ingester.record.build import build_record, end_of_exposure
+from lco_ingester.record.lco import ARCHIVE_KEYWORDS, NUMBERS, OPTIONAL_TEXTS
+from lco_ingester.settings import Settings
 from tests.support.synthetic import (
     ABSENT,
     BASENAME,
@@ -173,7 +175,7 @@ def test_an_empty_text_for_a_number_is_null(keyword: str, written: str) -> None:
 
 
 @pytest.mark.parametrize("written", ["NONE", "none ", "None"])
-def test_none_in_any_case_is_no_whole_number(written: str) -> None:
+def test_none_in_any_case_is_not_an_integer(written: str) -> None:
     record = record_of({"BLKUID": written, "REQNUM": written, "OBJECT": written})
     assert (record["BLKUID"], record["REQNUM"], record["OBJECT"]) == (None, None, written.strip())
 
@@ -240,7 +242,7 @@ def test_a_catalogue_that_names_its_frame_itself_is_believed() -> None:
     assert record_of({"L1IDCAT": "b-e91.fits"}, "a-e10_cat")["L1IDCAT"] == "b-e91"
 
 
-def test_a_frame_that_is_no_catalogue_has_no_l1idcat() -> None:
+def test_a_frame_that_is_not_a_catalogue_has_no_l1idcat() -> None:
     assert "L1IDCAT" not in record_of(basename="a-e10")
 
 
@@ -313,7 +315,7 @@ def test_public_goes_before_private() -> None:
     assert record_of({"OBSTYPE": "EXPERIMENTAL"}, "a-x00")["L1PUBDAT"] == DATE_OBS
 
 
-def test_a_catalogue_is_no_calibration_whatever_its_frame_was() -> None:
+def test_a_catalogue_is_not_a_calibration_even_if_its_frame_was() -> None:
     assert record_of({"OBSTYPE": "BIAS"}, "a-b10_cat")["L1PUBDAT"] == A_YEAR_LATER
 
 
@@ -441,7 +443,7 @@ def test_an_exposure_ends_at_utstop_or_after_exptime_or_when_it_began(cards: dic
     assert end_of_exposure({"DATE-OBS": DATE_OBS, **cards}, rules().keys) == datetime.fromisoformat(ended)
 
 
-def test_an_exposure_that_ends_beyond_the_calendar_is_no_error() -> None:
+def test_an_exposure_that_ends_beyond_the_calendar_is_not_an_error() -> None:
     end_of_exposure({"DATE-OBS": "9999-12-31T10:00:00", "UTSTOP": "01:00:00", "EXPTIME": 1e6}, rules().keys)
 
 
@@ -450,3 +452,9 @@ def test_reading_does_not_change_the_header() -> None:
     before = dict(cards)
     build_record([cards], "a-e91_cat", ".fits", rules())
     assert dict(cards) == before
+
+
+def test_the_default_keywords_are_those_by_which_the_archive_reads_a_flat_record() -> None:
+    defaults = {name: Settings.model_fields[f"{name}_key"].default for name in ARCHIVE_KEYWORDS}
+    assert defaults == ARCHIVE_KEYWORDS
+    assert {*OPTIONAL_TEXTS, *NUMBERS} <= {*ARCHIVE_KEYWORDS.values()}

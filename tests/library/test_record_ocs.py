@@ -100,7 +100,7 @@ def test_related_frames_are_listed_in_the_order_of_their_keywords_and_empty_ones
     }  # fmt: skip
 
 
-def test_a_related_frame_that_is_all_extension_is_none() -> None:
+def test_a_related_frame_that_is_only_an_extension_is_left_out() -> None:
     assert ocs({"L1IDBIAS": ".fits", "L1IDDARK": None})["related_frame_filenames"] == []
 
 
@@ -136,7 +136,7 @@ def test_other_related_frames_can_be_asked_for() -> None:
     ],
 )
 @pytest.mark.parametrize("written", ["UNKNOWN", "", None, "N/A"])
-def test_an_unknown_type_is_told_by_the_name(basename: str, cards: dict[str, Any], kind: str, written: Any) -> None:
+def test_an_unknown_type_comes_from_the_name(basename: str, cards: dict[str, Any], kind: str, written: Any) -> None:
     record = ocs({"OBSTYPE": written, **cards}, basename)
     assert (record["configuration_type"], record["headers"]["OBSTYPE"]) == (kind, kind)
 
@@ -150,7 +150,7 @@ def test_a_catalogue_is_one_whatever_its_type_was() -> None:
 
 
 @pytest.mark.parametrize("basename", ["M83", "a-b-c-d", "a-b-c-d-", "a-b-c-d-q00", "tracer-b-c-d-"])
-def test_a_type_that_no_name_tells_is_an_error(basename: str) -> None:
+def test_a_type_that_the_name_does_not_give_is_an_error(basename: str) -> None:
     with pytest.raises(HeaderValueError) as raised:
         ocs({"OBSTYPE": "UNKNOWN"}, basename)
     assert raised.value.check == "OBSTYPE"
@@ -179,7 +179,7 @@ def test_dates_are_posted_as_written_or_in_the_form_that_every_archive_reads(wri
     assert record["headers"]["DATE-OBS"] == written
 
 
-def test_a_public_date_that_is_none_is_refused_before_the_upload() -> None:
+def test_an_invalid_public_date_is_refused_before_the_upload() -> None:
     with pytest.raises(HeaderValueError) as raised:
         ocs({"L1PUBDAT": "soon"})
     assert raised.value.check == "L1PUBDAT"

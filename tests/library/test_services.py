@@ -1,15 +1,13 @@
-"""The neighbours of a process are opened once, and anew after a fork."""
+"""The external services of a process are opened once, and again after a fork."""
 
 import os
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from lco_ingester.exceptions import BrokerDeploymentError, StoreDeploymentError
-from lco_ingester.metrics import Metrics
-from lco_ingester.services import Services, close_services, open_services
+from lco_ingester.services import close_services, open_services
 from lco_ingester.settings import Settings, load_settings
 
 
@@ -30,7 +28,7 @@ def test_the_same_settings_give_the_same_services() -> None:
     assert open_services(settings()) is not open_services(settings(bucket="another"))
 
 
-def test_closed_services_are_opened_anew() -> None:
+def test_closed_services_are_opened_again() -> None:
     before = open_services(settings())
     close_services()
     assert open_services(settings()) is not before
@@ -39,19 +37,6 @@ def test_closed_services_are_opened_anew() -> None:
 def test_nothing_is_announced_if_it_is_turned_off() -> None:
     assert open_services(settings()).publisher is not None
     assert open_services(settings(postprocess_files=False)).publisher is None
-
-
-def test_something_can_be_put_before_the_services_once() -> None:
-    guarded: list[Services] = []
-
-    def guard(services: Services) -> Services:
-        guarded.append(services)
-        return replace(services, metrics=Metrics.off())
-
-    first = open_services(settings(), guard)
-    assert open_services(settings(), guard) is first
-    assert len(guarded) == 1
-    assert first.metrics is not guarded[0].metrics
 
 
 def test_a_forked_child_opens_its_own() -> None:
@@ -63,7 +48,7 @@ def test_a_forked_child_opens_its_own() -> None:
     assert open_services(settings()) is parents
 
 
-def test_settings_that_cannot_be_used_are_troubles_of_the_deployment() -> None:
+def test_settings_that_cannot_be_used_are_deployment_errors() -> None:
     with pytest.raises(StoreDeploymentError, match="endpoint"):
         open_services(settings(aws_endpoint_url_s3="nonsense"))
     with pytest.raises(BrokerDeploymentError):

@@ -152,7 +152,7 @@ def test_all_wrong_values_are_listed_at_once_and_none_is_shown(monkeypatch: pyte
     text = str(raised.value)
     for variable in WRONG:
         assert f"{variable}: " in text or variable == "AWS_ACCESS_KEY_ID"
-    assert "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY must be set both or not at all" in text
+    assert "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY must both be set, or neither" in text
     assert "wrong-line" not in text
     assert "70000" not in text
     assert "\n" not in text
@@ -163,7 +163,7 @@ def test_all_wrong_values_are_listed_at_once_and_none_is_shown(monkeypatch: pyte
 
 @pytest.mark.parametrize("variable", ["API_ROOT", "AWS_ENDPOINT_URL_S3"])
 def test_a_url_that_errors_show_has_no_password_in_it(monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
-    with pytest.raises(SettingsError, match=f"{variable}: must have no @") as raised:
+    with pytest.raises(SettingsError, match=f"{variable}: must not contain @") as raised:
         loaded(monkeypatch, **{variable: "http://user:hush@host:8000/"})
     assert "hush" not in str(raised.value)
 
@@ -199,7 +199,7 @@ def test_a_file_of_a_variables_name_serves_as_well(monkeypatch: pytest.MonkeyPat
     assert settings["bucket"] == "bucket-from-the-environment", "the environment goes before a file"
 
 
-def test_settings_are_made_anew_when_a_variable_or_a_file_has_changed(
+def test_settings_are_loaded_again_when_a_variable_or_a_file_has_changed(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(settings_module, "SECRET_FILES", tmp_path)

@@ -218,7 +218,7 @@ def test_a_flat_record_has_the_archives_keywords_beside_the_sites_own(own_rules:
     assert "FILTER" not in record, "the site's filter is GLASS, which says nothing"
 
 
-def test_a_catalogue_and_a_mask_are_told_by_the_sites_own_keywords(own_rules: Callable[[str], RecordRules]) -> None:
+def test_a_catalogue_and_a_mask_are_recognised_by_the_sites_keywords(own_rules: Callable[[str], RecordRules]) -> None:
     own = own_rules("ocs")
     catalogue = build(own, "frame-2_cat")
     assert (catalogue["headers"]["CATFRAME"], catalogue["headers"]["KIND"]) == ("frame-2", "CATALOG")
@@ -258,7 +258,7 @@ def test_other_null_values_can_be_asked_for() -> None:
 
 
 def test_a_frame_of_the_sites_own_type_is_archived_by_the_command(
-    site: Path, tmp_path: Path, ocs_neighbours: dict[str, str], ocs_archive: ArchiveServer, s3: S3Server
+    site: Path, tmp_path: Path, ocs_external_services: dict[str, str], ocs_archive: ArchiveServer, s3: S3Server
 ) -> None:
     path = tmp_path / f"{new_basename()}.snf"
     path.write_bytes(frame())

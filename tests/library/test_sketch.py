@@ -1,4 +1,4 @@
-"""A polygon drawn in text: as one sees it on the sky."""
+"""A polygon drawn as text, as it appears on the sky."""
 
 import math
 
@@ -32,13 +32,13 @@ def test_east_is_left_and_north_is_up_everywhere(ra: float) -> None:
     assert north_east[0] == north_west[0] < south_east[0] == south_west[0]
     assert north_east[1] == south_east[1] < north_west[1] == south_west[1]
     assert any("24.05′ from east to west, 24.00′ from south to north" in line for line in lines)
-    assert ("it lies over RA 0" in lines) == (ra < 1 or ra > 359)
+    assert ("it crosses RA 0" in lines) == (ra < 1 or ra > 359)
 
 
 @pytest.mark.parametrize(("dec", "name"), [(89.0, "north"), (-89.0, "south")])
 def test_a_field_around_a_pole_shows_the_pole_inside(dec: float, name: str) -> None:
     lines = drawn((20, dec), (110, dec), (200, dec), (290, dec))
-    assert f"it holds the {name} celestial pole (P)" in lines
+    assert f"it contains the {name} celestial pole (P)" in lines
     pole = place(lines, "P")
     corners = [place(lines, mark) for mark in "1234"]
     assert min(row for row, _ in corners) < pole[0] < max(row for row, _ in corners)

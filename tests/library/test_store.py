@@ -29,8 +29,8 @@ from lco_ingester.exceptions import (
 from lco_ingester.file.datafile import ExactReader
 from lco_ingester.record.stored_object import StoredObject
 from lco_ingester.store import (
-    ANNOUNCED_FROM,
-    LARGEST_OBJECT,
+    EXPECT_FROM,
+    MAX_OBJECT,
     Store,
     StoredVersion,
     open_store,
@@ -69,7 +69,7 @@ def store(opened: Store, s3: S3Server) -> Store:
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Scripted]:
-    """A server to be told what to answer."""
+    """A server with answers that a test gives it."""
     with scripted(Answer()) as running:
         yield running
 
@@ -141,7 +141,7 @@ def test_a_file_that_shrinks_during_the_put_is_noticed(store: Store) -> None:
 
 def test_a_file_too_large_for_an_object_is_refused_before_it_is_sent() -> None:
     with pytest.raises(FileTooLargeError):
-        put(store_at(f"http://127.0.0.1:{closed_port()}"), size=LARGEST_OBJECT + 1)
+        put(store_at(f"http://127.0.0.1:{closed_port()}"), size=MAX_OBJECT + 1)
 
 
 def test_a_bucket_without_versioning_is_refused_with_the_command_that_turns_it_on() -> None:
@@ -151,7 +151,7 @@ def test_a_bucket_without_versioning_is_refused_with_the_command_that_turns_it_o
     assert isinstance(raised.value, DoNotRetryError)
 
 
-def test_the_version_null_of_a_suspended_bucket_is_none(server: Scripted, scripted_store: Store) -> None:
+def test_the_version_null_of_a_suspended_bucket_is_not_a_version(server: Scripted, scripted_store: Store) -> None:
     server.tell(Answer(headers={"x-amz-version-id": "null"}))
     assert scripted_store.current_version("k") is None
     with pytest.raises(BucketNotVersionedError):
@@ -170,7 +170,7 @@ def test_a_store_that_is_down_is_worth_a_later_try() -> None:
 
 
 @pytest.mark.parametrize("url", ["nonsense", "http://", "http://localhost:99999"])
-def test_an_endpoint_that_is_no_url_is_a_trouble_of_the_deployment(url: str) -> None:
+def test_an_endpoint_that_is_not_a_url_is_a_deployment_error(url: str) -> None:
     with pytest.raises(StoreDeploymentError):
         put(store_at(url))
 
@@ -218,7 +218,7 @@ def test_a_store_without_the_storage_class_gets_the_object_without_one(
     assert [put(store), put(store)] == ["v1", "v1"]
     assert [asked.headers.get("x-amz-storage-class") for asked in server.asked] == ["STANDARD_IA", None, None]
     assert [asked.body for asked in server.asked] == [CONTENT] * 3
-    assert "no storage class STANDARD_IA here" in caplog.text
+    assert "does not know storage class STANDARD_IA" in caplog.text
 
 
 # What a key holds
@@ -241,7 +241,7 @@ def test_a_key_without_an_object_holds_nothing(store: Store) -> None:
 
 
 @pytest.mark.parametrize("status", [403, 404])
-def test_whoever_may_not_ask_learns_nothing(server: Scripted, scripted_store: Store, status: int) -> None:
+def test_without_permission_to_ask_the_version_is_unknown(server: Scripted, scripted_store: Store, status: int) -> None:
     server.tell(Answer(status))
     assert scripted_store.current_version("k") is None
 
@@ -277,7 +277,7 @@ def test_a_bucket_that_is_not_there_is_not_fit(s3: S3Server) -> None:
 
 
 @pytest.mark.parametrize(("application", "named"), [("", ""), ("night-watch", " app/night-watch")])
-def test_the_store_is_told_who_speaks(
+def test_the_user_agent_names_the_ingester(
     server: Scripted, monkeypatch: pytest.MonkeyPatch, application: str, named: str
 ) -> None:
     monkeypatch.setenv("AWS_SDK_UA_APP_ID", application)
@@ -289,7 +289,7 @@ def test_the_store_is_told_who_speaks(
     )
 
 
-@pytest.mark.parametrize(("size", "announced"), [(ANNOUNCED_FROM - 1, None), (ANNOUNCED_FROM, "100-continue")])
+@pytest.mark.parametrize(("size", "announced"), [(EXPECT_FROM - 1, None), (EXPECT_FROM, "100-continue")])
 def test_only_a_large_body_waits_for_the_word_of_the_store(server: Scripted, size: int, announced: str | None) -> None:
     server.tell(STORED)
     put(store_at(server.url), bytes(size))

@@ -43,7 +43,7 @@ def test_a_bad_pixel_mask_has_a_place_of_its_own(name: str, cards: dict[str, Any
 
 
 @pytest.mark.parametrize("name", ["abpm.fits", "a-bpmx.fits", "a.bpm-b.fits", "BPM-a.fits", "bpm.fits"])
-def test_a_name_that_only_resembles_a_mask_is_none(name: str) -> None:
+def test_a_name_that_only_resembles_a_mask_is_not_a_mask(name: str) -> None:
     assert described(name).key == f"coj/fa12/20200101/raw/{name}"
 
 

@@ -1,4 +1,4 @@
-"""Whole, cut, damaged and foreign files."""
+"""Complete, truncated and damaged files, and files that are not FITS."""
 
 import gzip
 import hashlib

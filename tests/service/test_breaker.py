@@ -1,4 +1,4 @@
-"""The circuit breaker: a server that is down is not waited for by every frame."""
+"""The circuit breaker: not every frame waits for a server that is down."""
 
 import time
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from lco_ingester.metrics import Metrics
 from lco_ingester.publisher import Publisher
 from lco_ingester.services import Services
 from lco_ingester.store import open_store
-from tests.support.rabbitmq import free_port
+from tests.support.ports import free_port
 
 
 class Server:
@@ -41,7 +41,7 @@ class Sent(Metrics):
         self.values.append((name, value, tags))
 
 
-def test_a_server_that_is_down_is_left_alone_and_costs_next_to_nothing() -> None:
+def test_a_server_that_is_down_is_not_called_and_costs_no_time() -> None:
     server, metrics = Server(), Sent()
     breaker = Breaker("S3", StoreUnavailableError, 3, 60, metrics)
     for _ in range(1000):
@@ -158,3 +158,9 @@ def test_data_and_close_pass_whatever_the_state_of_the_circuit(services: Service
 
 def test_services_without_a_publisher_have_none_behind_breakers(services: Services) -> None:
     assert guarded(replace(services, publisher=None), 1, 60).publisher is None
+
+
+def test_the_same_services_keep_their_breakers_and_others_get_new_ones(services: Services) -> None:
+    other = replace(services, publisher=None)
+    assert guarded(services, 1, 60) is guarded(services, 1, 60)
+    assert guarded(other, 1, 60).store is not guarded(services, 1, 60).store

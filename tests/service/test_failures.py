@@ -8,9 +8,10 @@ import pytest
 
 from ingester_app.broker import celery_connection, dead_letter_queue
 from ingester_app.dead_letter_queue import checked_out, replay
+from tests.support.processes import wait_until
 from tests.support.rabbitmq import PROGRAM, RabbitNode, running_rabbitmq
 from tests.support.servers import ArchiveServer, S3Server, running_archive
-from tests.support.service import LISTENER, WORKER, Deployment, deployed, wait_until
+from tests.support.service import LISTENER, WORKER, Deployment, deployed
 
 
 def archived_once(archive: ArchiveServer, paths: list[Path]) -> None:
@@ -22,11 +23,11 @@ def archived_once(archive: ArchiveServer, paths: list[Path]) -> None:
 
 
 @pytest.mark.parametrize("fault", ["error", "cut", "drop_answer"])
-@pytest.mark.parametrize("neighbour", ["archive", "store"])
+@pytest.mark.parametrize("service", ["archive", "store"])
 def test_every_frame_gets_through_when_every_second_request_fails(
-    site: Deployment, good: list[Path], archive: ArchiveServer, store: S3Server, neighbour: str, fault: str
+    site: Deployment, good: list[Path], archive: ArchiveServer, store: S3Server, service: str, fault: str
 ) -> None:
-    server = archive if neighbour == "archive" else store
+    server = archive if service == "archive" else store
     site.start_worker()
     site.start_listener()
     server.faults(kind=fault, every=2)
@@ -49,7 +50,7 @@ def test_a_post_whose_answer_was_lost_is_announced_with_the_frame_that_it_made(
     assert record["version_set"][0]["key"] == frame["version_set"][0]["key"]
 
 
-def test_a_wrong_token_costs_no_frame_and_everything_goes_through_once_it_is_mended(
+def test_a_wrong_token_costs_no_frame_and_every_frame_is_archived_once_it_is_corrected(
     site: Deployment, good: list[Path], archive: ArchiveServer
 ) -> None:
     wrong = site.start_worker(AUTH_TOKEN="mistyped")
@@ -63,7 +64,7 @@ def test_a_wrong_token_costs_no_frame_and_everything_goes_through_once_it_is_men
     archived_once(archive, good[:3])
 
 
-def test_a_wrong_record_format_costs_no_frame_and_what_waited_goes_through_once_it_is_mended(
+def test_a_wrong_record_format_costs_no_frame_and_every_frame_is_archived_once_it_is_corrected(
     site: Deployment, good: list[Path], tmp_path: Path
 ) -> None:
     directory = tmp_path / "nested"
@@ -76,9 +77,9 @@ def test_a_wrong_record_format_costs_no_frame_and_what_waited_goes_through_once_
         wrong.wait_for("Set ARCHIVE_RECORD_FORMAT=ocs")
         wrong.kill()
         assert site.letters() == []
-        mended = site.start_worker(ARCHIVE_RECORD_FORMAT="ocs")
+        corrected = site.start_worker(ARCHIVE_RECORD_FORMAT="ocs")
         site.wait_for_announced(3)
-        assert "the settings have changed" in mended.logged()
+        assert "the settings have changed" in corrected.logged()
         archived_once(nested, good[:3])
 
 
@@ -112,7 +113,7 @@ def test_a_file_that_comes_late_is_archived(site: Deployment, tmp_path: Path, go
     site.wait_for_announced(1)
 
 
-def test_what_is_no_task_becomes_a_letter_and_the_worker_lives(site: Deployment, good: list[Path]) -> None:
+def test_a_message_that_is_not_a_task_becomes_a_letter_and_the_worker_lives(site: Deployment, good: list[Path]) -> None:
     worker = site.start_worker(concurrency=1)
     headers = {"task": "ingest", "id": "not-an-id", "lang": "py"}
     queue = site.settings.ingest_queue
@@ -139,7 +140,7 @@ def test_frames_whose_worker_was_killed_run_again_elsewhere(
     first = site.start_worker(concurrency=2)
     site.start_listener()
     site.publish(*good[:4])
-    wait_until("frames in the worker's hands", lambda: store.fault_state()["requests"] > 0)
+    wait_until("frames that the worker holds", lambda: store.fault_state()["requests"] > 0)
     first.kill()
     store.clear_faults()
     site.start_worker(concurrency=2)
@@ -154,7 +155,7 @@ def test_a_killed_child_of_a_worker_costs_no_frame(
     worker = site.start_worker(concurrency=1)
     site.start_listener()
     site.publish(*good[:2])
-    wait_until("a frame in the child's hands", lambda: store.fault_state()["requests"] > 0)
+    wait_until("a frame that the child holds", lambda: store.fault_state()["requests"] > 0)
     os.kill(worker.children()[0], signal.SIGKILL)
     site.wait_for_announced(2)
     archived_once(archive, good[:2])
@@ -175,7 +176,7 @@ def test_a_listener_without_a_broker_waits_and_can_be_stopped(site: Deployment) 
     assert "secret-word" not in listener.logged()
 
 
-def test_names_wait_while_celerys_broker_is_away(site: Deployment, good: list[Path]) -> None:
+def test_names_wait_while_celerys_broker_is_down(site: Deployment, good: list[Path]) -> None:
     site.start_listener().end()
     away = site.start(*LISTENER, BROKER_URL="amqp://guest:guest@127.0.0.1:1//")
     away.wait_for("no broker")
@@ -188,7 +189,7 @@ def test_names_wait_while_celerys_broker_is_away(site: Deployment, good: list[Pa
 
 
 @pytest.mark.parametrize("program", ["listener", "worker"])
-def test_the_librarys_memory_broker_is_refused_in_one_line(site: Deployment, program: str) -> None:
+def test_a_broker_in_memory_is_refused_in_one_line(site: Deployment, program: str) -> None:
     command = LISTENER if program == "listener" else WORKER
     started = site.start(*command, BROKER_URL="memory://localhost", FITS_BROKER="memory://localhost")
     assert started.process.wait(20) == 1
@@ -209,7 +210,7 @@ def test_wrong_settings_are_all_named_in_one_line_without_their_values(site: Dep
 
 @pytest.mark.parametrize(("right", "wrong"), [("guest:guest@", "guest:p4ssw0rd@"), ("//", "/nowhere")])
 @pytest.mark.parametrize("program", ["listener", "worker"])
-def test_a_broker_that_does_not_let_us_in_is_one_line_that_says_what_to_check(
+def test_a_broker_that_refuses_the_login_is_one_line_that_says_what_to_check(
     site: Deployment, program: str, right: str, wrong: str
 ) -> None:
     command = LISTENER if program == "listener" else WORKER
@@ -238,10 +239,10 @@ def test_a_queue_that_is_there_with_other_arguments_is_named_with_what_to_do(sit
 
 
 @pytest.mark.skipif(PROGRAM is None, reason="needs the program rabbitmq-server")
-def test_listener_and_worker_go_on_after_the_broker_was_killed_and_came_back(
+def test_listener_and_worker_continue_after_the_broker_was_killed_and_started_again(
     tmp_path: Path, archive: ArchiveServer, store: S3Server, good: list[Path]
 ) -> None:
-    with running_rabbitmq(tmp_path / "node", "mortal") as node, _site(tmp_path, node, archive, store) as site:
+    with running_rabbitmq(tmp_path / "node", "killable") as node, _site(tmp_path, node, archive, store) as site:
         listener, worker = site.start_listener(), site.start_worker()
         site.publish(*good[:2])
         site.wait_for_announced(2)

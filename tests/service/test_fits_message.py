@@ -24,7 +24,7 @@ def test_these_bodies_name_a_file(body: bytes) -> None:
 @pytest.mark.parametrize(
     "body", [b"", b"  ", b"null", b"3", b"[]", b"{}", b'{"path": null}', b"/data/", b"a\0b", b"<html>", b'{"path', b"/"]
 )
-def test_these_bodies_name_none_and_say_why(body: bytes) -> None:
+def test_these_bodies_name_no_file_and_say_why(body: bytes) -> None:
     if body == b"/data/":
         assert parse(body) == "/data/"  # whether it is a directory is for the worker to see
     else:
@@ -34,7 +34,7 @@ def test_these_bodies_name_none_and_say_why(body: bytes) -> None:
 
 
 @given(st.binary(max_size=200))
-def test_no_body_makes_the_listener_stumble(body: bytes) -> None:
+def test_no_body_makes_the_listener_raise(body: bytes) -> None:
     assert isinstance(parse(body), str | Refused)
 
 
@@ -42,7 +42,7 @@ def test_no_body_makes_the_listener_stumble(body: bytes) -> None:
     ("path", "ignored"),
     [("/data/a-l00.fits", True), ("/data/tstnrs01.fits", True), ("/data-l00/a-e00.fits", False), ("a-e00.fits", False)],
 )
-def test_a_name_is_ignored_for_its_own_sake_and_not_for_its_directorys(path: str, ignored: bool) -> None:
+def test_a_name_is_ignored_because_of_the_file_name_and_not_of_its_directory(path: str, ignored: bool) -> None:
     assert is_ignored(path, ("-l00", "tstnrs")) is ignored
 
 
@@ -61,7 +61,7 @@ def test_the_same_failure_of_the_same_message_is_the_same_letter() -> None:
 
 
 @pytest.mark.parametrize("body", [b"", b"no json", b"[]", b"[1,2,3]", b'{"id": 1}', b"\xff\xfe"])
-def test_what_the_broker_buried_is_a_letter_whatever_is_in_it(body: bytes) -> None:
+def test_what_the_broker_dead_lettered_is_a_letter_whatever_it_holds(body: bytes) -> None:
     letter = read_letter(body, {"x-death": [{"reason": "rejected", "queue": "ingest"}]}, {})
     assert letter.reason == "MESSAGE_UNREADABLE"
     assert letter.message is None

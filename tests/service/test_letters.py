@@ -1,4 +1,4 @@
-"""The command `ingester`: dead letters are seen, replayed and discarded, and none is lost; the health is told."""
+"""The command `ingester`: dead letters are listed, replayed and discarded, none is lost; health says what is wrong."""
 
 import json
 import subprocess
@@ -9,8 +9,9 @@ import pytest
 
 from ingester_app.dead_letter_queue import Selection, checked_out, replay
 from ingester_app.schema import DeadLetter
+from tests.support.processes import wait_until
 from tests.support.servers import ArchiveServer
-from tests.support.service import ROOT, Deployment, wait_until
+from tests.support.service import ROOT, Deployment
 
 
 def ingester(site: Deployment, *arguments: str, **variables: str) -> "subprocess.CompletedProcess[str]":
@@ -67,7 +68,7 @@ def test_a_replayed_letter_goes_on_and_leaves_the_queue_and_one_that_fails_again
     assert dry.stdout.count("would be replayed") == 2
     assert len(site.letters()) == 2
     assert ingester(site, "letters", "replay", "--all").returncode == 0
-    wait_until("the mended frame", lambda: site.take_announced())
+    wait_until("the corrected frame", lambda: site.take_announced())
     wait_until("the other's new letter", lambda: [x for x in site.letters() if x.attempts > 3])
     [letter] = site.letters()
     assert letter.path == str(missing)

@@ -3,8 +3,9 @@
 from pathlib import Path
 
 from tests.support.metrics import MetricsReceiver, receiving_metrics
+from tests.support.processes import wait_until
 from tests.support.servers import ArchiveServer
-from tests.support.service import PERIODIC, Deployment, wait_until
+from tests.support.service import PERIODIC, Deployment
 
 
 def run_periodic(site: Deployment, receiver: MetricsReceiver, task: str) -> None:

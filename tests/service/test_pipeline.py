@@ -1,4 +1,4 @@
-"""The road of a frame: a name on the FITS exchange becomes an archived, announced frame, or a dead letter."""
+"""The pipeline: a name on the FITS exchange becomes an archived, announced frame, or a dead letter."""
 
 import hashlib
 import json
@@ -9,8 +9,9 @@ from kombu import Connection
 
 from ingester_demo.report import stored_keys
 from ingester_demo.sample_frames import SampleFrame
+from tests.support.processes import wait_until
 from tests.support.servers import ArchiveServer, S3Server
-from tests.support.service import Deployment, wait_until
+from tests.support.service import Deployment
 
 EXAMPLES = Path(__file__).resolve().parents[2].parent / "shared" / "spec" / "examples"
 
@@ -51,7 +52,11 @@ def test_good_frames_are_archived_stored_and_announced_and_bad_ones_become_lette
     assert next(letter for letter in letters if letter.reason == "FITS_TRUNCATED").attempts > 1
 
 
-@pytest.mark.skipif(not EXAMPLES.is_dir(), reason="the observatory's example frames are not beside this checkout")
+@pytest.mark.skipif(
+    not EXAMPLES.is_dir(),
+    reason="the observatory's real frames are not beside this checkout; the tests above use synthetic ones, and "
+    "tests/library/test_records_by_rule.py covers the rules of the record",
+)
 def test_the_observatorys_own_frames_come_out_of_the_processed_exchange_as_expected(site: Deployment) -> None:
     paths = [path for path in sorted(EXAMPLES.iterdir()) if path.suffix != ".json"]
     site.start_worker()
@@ -81,7 +86,7 @@ def test_every_form_of_a_body_that_names_a_file_is_understood(site: Deployment, 
     site.wait_for_announced(1)
 
 
-def test_ignored_names_are_acknowledged_and_nothing_comes_of_them(
+def test_ignored_names_are_acknowledged_and_not_dispatched(
     site: Deployment, tmp_path: Path, good: list[Path], archive: ArchiveServer
 ) -> None:
     ignored = tmp_path / "coj1m011-fa12-20261101-0001-l00.fits"

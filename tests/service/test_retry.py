@@ -1,4 +1,4 @@
-"""The retry decision: a table of errors and what becomes of the frame."""
+"""The retry decision: errors, and whether and when the frame is tried again."""
 
 import pytest
 from hypothesis import given
@@ -65,19 +65,19 @@ def test_a_mistake_in_the_program_is_a_dead_letter_at_once() -> None:
     assert decide(ZeroDivisionError(), None, NOW, POLICY, most) == GiveUp("PROGRAM_ERROR")
 
 
-def test_another_kind_of_trouble_begins_anew() -> None:
+def test_another_kind_of_failure_starts_again() -> None:
     outage = RetryState(FailureKind.SERVER, NOW - 20 * HOUR, 90)
     decision = decide(FileMissingError(), outage, NOW, POLICY, most)
     assert decision == RetryIn(10, RetryState(FailureKind.FILE_NOT_READY, NOW, 1))
 
 
-def test_a_wait_that_the_server_asks_for_is_kept_to() -> None:
+def test_a_wait_that_the_server_asks_for_is_respected() -> None:
     decision = decide(ArchiveUnavailableError(retry_after=3000.0), None, NOW, POLICY, most)
     assert isinstance(decision, RetryIn)
     assert decision.seconds == 3000
 
 
-def test_the_last_try_comes_when_the_patience_ends() -> None:
+def test_the_last_try_comes_when_the_time_is_over() -> None:
     nearly_over = RetryState(FailureKind.FILE_NOT_READY, NOW - 895, 9)
     decision = decide(FileMissingError(retry_after=DAY), nearly_over, NOW, POLICY, most)
     assert isinstance(decision, RetryIn)
@@ -85,7 +85,7 @@ def test_the_last_try_comes_when_the_patience_ends() -> None:
 
 
 @given(attempt=st.integers(0, 10_000), jitter=st.floats(0, 1, exclude_max=True), age=st.floats(0, 2 * DAY))
-def test_a_delay_is_always_whole_seconds_and_never_none(attempt: int, jitter: float, age: float) -> None:
+def test_a_delay_is_always_whole_seconds_and_at_least_one(attempt: int, jitter: float, age: float) -> None:
     retry_state = RetryState(FailureKind.SERVER, NOW - age, attempt)
     decision = decide(StoreUnavailableError(), retry_state, NOW, POLICY, lambda: jitter)
     if isinstance(decision, RetryIn):

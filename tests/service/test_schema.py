@@ -1,4 +1,4 @@
-"""Messages and dead letters survive: their way as JSON, other releases, and fields that nobody here knows."""
+"""Messages and dead letters survive JSON, other releases, and unknown fields."""
 
 import json
 from base64 import b64encode
@@ -83,7 +83,7 @@ def sent(data: dict[str, Any]) -> dict[str, Any]:
 
 class TestFrameMessage:
     @given(MESSAGES)
-    def test_survives_its_way_as_json(self, message: FrameMessage) -> None:
+    def test_survives_json(self, message: FrameMessage) -> None:
         assert FrameMessage.from_message(sent(message.to_message())) == message
 
     @given(MESSAGES, OBJECTS)
@@ -140,7 +140,7 @@ class TestFrameMessage:
             FrameMessage.from_message({"frame": frame})
         assert not raised.value.is_newer
 
-    def test_that_cannot_be_read_tells_whether_a_later_release_wrote_it(self) -> None:
+    def test_that_cannot_be_read_shows_whether_a_later_release_wrote_it(self) -> None:
         with pytest.raises(UnreadableMessageError) as raised:
             FrameMessage.from_message({"frame": {"state": "split", "parts": []}, "version": VERSION + 1})
         assert raised.value.is_newer
@@ -156,7 +156,7 @@ class TestFrameMessage:
 
 class TestDeadLetter:
     @given(LETTERS)
-    def test_survives_its_way_as_json(self, letter: DeadLetter) -> None:
+    def test_survives_json(self, letter: DeadLetter) -> None:
         assert read_letter(json.dumps(letter.to_message()), {}, {}) == letter
 
     @given(LETTERS, OBJECTS)
@@ -178,7 +178,7 @@ class TestDeadLetter:
             assert (path_of(frame), md5_of(frame)) == (letter.path, letter.md5)
 
     @pytest.mark.parametrize("missing", ["traceback", "worker", "md5", "first_time", "attempts"])
-    def test_with_a_field_less_is_read(self, missing: str) -> None:
+    def test_without_a_field_is_read(self, missing: str) -> None:
         body = stored(LETTERS_OF_OLD[0])
         del body[missing]
         letter = read_letter(json.dumps(body), {}, {})
@@ -199,7 +199,7 @@ class TestDeadLetter:
     @pytest.mark.parametrize(
         "body", ["{}", '{"id": 1}', '{"path": "/data/a.fits"}', "[]", "[1, 2, 3]", "", "no json", "3"]
     )
-    def test_that_is_none_is_listed_with_a_reason_and_an_id_and_keeps_its_body(self, body: str) -> None:
+    def test_that_is_not_a_letter_is_listed_with_a_reason_and_an_id_and_keeps_its_body(self, body: str) -> None:
         letter = read_letter(body, {}, {})
         assert letter.reason == "MESSAGE_UNREADABLE"
         assert letter.id

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.rabbitmq import free_port
-from tests.support.service import ROOT, Deployment, wait_until
+from tests.support.ports import free_port
+from tests.support.processes import wait_until
+from tests.support.service import ROOT, Deployment
 
-# The tests run in an environment that is made already; the scripts are not to make another.
+# The tests run in a ready environment; the scripts must not make another.
 READY_MADE = {"ENVIRONMENT_IS_MADE": "1"}
 
 
@@ -55,11 +56,11 @@ def test_an_unknown_option_shows_the_usage() -> None:
     assert "usage:" in ended.stderr
 
 
-def test_the_demo_archives_the_good_and_buries_the_bad() -> None:
+def test_the_demo_archives_good_frames_and_dead_letters_bad_ones() -> None:
     ended = _demo()
     print(ended.stdout, ended.stderr)
     assert ended.returncode == 0
-    assert len(re.findall(r"archived .*/\d{8}/(?:raw|processed)/\S+ +\d+ +seen", ended.stdout)) == 10
+    assert len(re.findall(r"archived .*/\d{8}/(?:raw|processed)/\S+ +\d+ +received", ended.stdout)) == 10
     assert "dead letter: FITS_TRUNCATED" in ended.stdout
     assert "dead letter: HEADER_MISSING" in ended.stdout
 
@@ -67,7 +68,7 @@ def test_the_demo_archives_the_good_and_buries_the_bad() -> None:
 def test_the_demo_says_so_when_a_named_frame_is_not_archived(frames: list, tmp_path: Path) -> None:
     ended = _demo(*(str(frame.path) for frame in frames if frame.kind in ("raw", "keyword missing")))
     assert ended.returncode == 1
-    assert "NOT AS HOPED" in ended.stdout
+    assert "NOT AS EXPECTED" in ended.stdout
     assert "HEADER_MISSING" in ended.stdout
 
 

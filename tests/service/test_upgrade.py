@@ -13,10 +13,11 @@ import pytest
 
 from ingester_demo.sample_frames import make_frames
 from tests.service.conftest import NIGHT
+from tests.support.processes import Program, wait_until
 from tests.support.rabbitmq import RabbitNode
 from tests.support.releases import unpack_release
 from tests.support.servers import ArchiveServer, S3Server
-from tests.support.service import ROOT, Deployment, Program, deployed, wait_until
+from tests.support.service import ROOT, Deployment, deployed
 
 pytestmark = pytest.mark.timeout(300)
 

@@ -31,10 +31,10 @@ class FrameRow:
 
 
 class SimulatedArchive(Copied):
-    """As `lco_ingester.archive.Archive` answers; copied by `copy`, compared by `key`.
+    """Answers like `lco_ingester.archive.Archive`; copied by `copy`, compared by `key`.
 
-    `lag`: seconds for which a read may be answered by a replica that does not know what was posted. `page`: as many
-    of the newest versions are shown whatever the md5 (None: the filter by md5 works).
+    `lag`: seconds for which a read may be answered by a replica that does not know what was posted. `page`: only so
+    many of the newest versions are shown, whatever the md5 (None: the filter by md5 works).
     """
 
     def __init__(self, lag: float = 0.0, page: int | None = None) -> None:
@@ -44,7 +44,7 @@ class SimulatedArchive(Copied):
         self._page = page
 
     def key(self, now: float) -> tuple[Any, ...]:
-        """What tells its state from others: how long ago something was posted matters while replicas lag."""
+        """What distinguishes its state; the age of a post matters while replicas lag."""
         lagging = tuple(max(0.0, row.posted + self._lag - now) for row in self.rows)
         return tuple((row.key, row.md5, row.basename) for row in self.rows), lagging, self.frames
 
@@ -63,10 +63,9 @@ class SimulatedArchive(Copied):
     def post_frame(self, record: Record, now: float = 0.0, *, by_other: bool = False) -> Posted | DuplicateVersion:
         """A new frame, or a new version of the one of this basename; a known md5 or key is refused."""
         [version] = record["version_set"]
-        key_known = any(row.key == version["key"] for row in self.rows)
         if any(row.md5 == version["md5"] for row in self.rows):
-            return DuplicateVersion(key_too=key_known)
-        if key_known:
+            return DuplicateVersion()
+        if any(row.key == version["key"] for row in self.rows):
             raise ArchiveRefusedError(found="400 version with this key already exists.")
         basename = record["basename"]
         self.rows += (Row(version["key"], version["md5"], version["extension"], basename, now, by_other),)

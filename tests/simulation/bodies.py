@@ -1,4 +1,4 @@
-"""What the processes do: the real code, called as `tasks.py` and `listener.py` call it."""
+"""What the processes do: the real code, with what `tasks.py` and `listener.py` do around it."""
 
 import json
 from typing import Any, cast
@@ -82,7 +82,7 @@ class _Name:
 
 
 class _Listener(Listener):
-    """The real one, which does not wait before it gives a name back."""
+    """The real listener, without its wait before it gives a name back."""
 
     def _pause(self) -> None:
         """The virtual clock stands still."""

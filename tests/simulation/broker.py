@@ -1,4 +1,4 @@
-"""A simulated broker: the names, the frames, those that wait, the dead letters, and what was announced."""
+"""A simulated broker: names, frames, delayed frames, dead letters and announcements."""
 
 import json
 import re
@@ -21,11 +21,11 @@ class Message:
 
     @property
     def redelivered(self) -> bool:
-        """The flag that tells a consumer that it may have been delivered before."""
+        """The flag that says that the message may have been delivered before."""
         return self.returns > 0
 
     def key(self, now: float) -> tuple[Any, ...]:
-        """What tells it from others, with times told from now on."""
+        """What distinguishes it from others; times are relative to now."""
         return _timeless(self.body, now), self.returns, self.due and self.due - now
 
 
@@ -56,7 +56,7 @@ class SimulatedBroker(Copied):
         self._limit = delivery_limit
 
     def key(self, now: float) -> tuple[Any, ...]:
-        """What tells its state from others, with times told from now on."""
+        """What distinguishes its state; times are relative to now."""
         queues = (self.names, self.frames, self.delayed, self.letters)
         return tuple(tuple(each.key(now) for each in queue) for queue in queues), self.announced, self.letters_ever
 
@@ -76,7 +76,7 @@ class SimulatedBroker(Copied):
         return due
 
     def put_letter(self, letter: DeadLetter) -> None:
-        """A dead letter. Its id counts, and what no two runs have alike is left out."""
+        """A dead letter, with a number as its id and without what differs between runs."""
         self.letters_ever += 1
         plain = replace(letter, id=f"letter-{self.letters_ever}", traceback="", text="", worker="", last_time=0.0)
         self.letters += (Message(json.dumps(plain.to_message())),)
@@ -106,5 +106,5 @@ class SimulatedBroker(Copied):
 
 @lru_cache(maxsize=100_000)
 def _timeless(body: str, now: float) -> str:
-    """A message's body, with the beginning of its trouble told from now on."""
+    """A message's body, with the time of its first failure relative to now."""
     return re.sub(r'("since": )([0-9.]+)', lambda found: f"{found[1]}{float(found[2]) - now}", body)

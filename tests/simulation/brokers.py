@@ -1,4 +1,4 @@
-"""The simulated broker and a real RabbitMQ behind the same few verbs, for `test_contracts.py`."""
+"""The simulated broker and a real RabbitMQ behind the same few methods, for `test_contracts.py`."""
 
 import json
 import socket
@@ -29,7 +29,7 @@ from ingester_app.settings import ServiceSettings
 from tests.simulation.broker import Message, SimulatedBroker
 
 FRAMES, NAMES, LETTERS = "frames", "names", "letters"
-SOON = 5.0  # seconds; RabbitMQ moves messages when it has the time
+SOON = 5.0  # seconds; RabbitMQ moves messages with some delay
 
 
 def text_of(message: Any) -> str:
@@ -116,14 +116,14 @@ class Real:
         time.sleep(seconds)
 
     def take(self, queue: str) -> tuple[str, bool] | None:
-        """A message that is not acknowledged; it is waited for, but not for ever."""
+        """Wait for a message, some seconds at most; it is not acknowledged."""
         end = time.monotonic() + SOON
         while (taken := self.take_now(queue)) is None and time.monotonic() < end:
             time.sleep(0.05)
         return taken
 
     def take_now(self, queue: str) -> tuple[str, bool] | None:
-        """The same without waiting. Each time another consumer."""
+        """Take a message without waiting, each time by another consumer."""
         connection = celery_connection(self._settings)
         message = self._queues[queue](connection.default_channel).get(no_ack=False)
         if message is None:
@@ -133,13 +133,13 @@ class Real:
         return text_of(message), bool(message.delivery_info["redelivered"])
 
     def die(self, queue: str) -> None:
-        """The consumer that took a message is gone, without a word."""
+        """The consumer that took a message disappears without closing its connection."""
         self._consumer.connection.transport.sock.shutdown(socket.SHUT_RDWR)
         with suppress(OSError):
             self._consumer.release()
 
     def letters(self) -> list[DeadLetter]:
-        """The dead letters, which are waited for and stay where they are."""
+        """Wait for dead letters, which stay in their queue."""
         end = time.monotonic() + SOON
         with celery_connection(self._settings) as connection:
             while not (found := letters_in(connection, self._queues[LETTERS])) and time.monotonic() < end:

@@ -1,4 +1,4 @@
-"""What may happen next in a world."""
+"""The choices in a world: all that is possible next."""
 
 from tests.simulation.process import Process
 from tests.simulation.world import World
@@ -9,11 +9,11 @@ PRIVATE = frozenset(("ack", "give back", "announce", "bury"))
 
 
 def choices(world: World, *, saves_time: bool = True) -> list[str]:
-    """All that may happen next; what costs a fault comes last.
+    """All that is possible next; what costs a fault comes last.
 
-    If a process is before a call that nobody else can notice or hinder, its choices are all: what the others may do
-    meanwhile they may as well do after it. And a kill is a choice only after a call that changed something: it
-    is no other than the one before that call. Both only save time (`test_promise.py`).
+    If a process is before a call that no other process can notice or prevent, only its choices count: the others can
+    as well act after it. And a kill is a choice only after a call that changed something: otherwise it equals the
+    kill before that call. Both only save time (`test_promise.py`).
     """
     private = [each for each in world.processes if each.pending and each.pending.name in PRIVATE]
     alone = private[:1] if saves_time else []
@@ -32,7 +32,7 @@ def choices(world: World, *, saves_time: bool = True) -> list[str]:
 
 
 def _of(process: Process, world: World, saves_time: bool) -> tuple[list[str], list[str]]:
-    """What may happen to one process: without a fault, and with one."""
+    """The choices of one process: without a fault, and with one."""
     call = process.pending
     if call is None:
         return [], []

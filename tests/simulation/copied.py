@@ -4,7 +4,7 @@ from typing import Self
 
 
 class Copied:
-    """Something that a copy of the world has a copy of (faster than `copy.copy`, and half of the search is copying)."""
+    """A part of the world with a fast `copy` (half of the search is copying)."""
 
     def copy(self) -> Self:
         """Another one with the same values."""

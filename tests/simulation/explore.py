@@ -1,4 +1,4 @@
-"""The search: all that can happen in a scenario, up to its number of faults; or one schedule, exactly again."""
+"""The search: everything that is possible in a scenario, up to its number of faults; or one schedule again."""
 
 import random
 import time
@@ -15,7 +15,7 @@ from tests.simulation.speedups import speedups
 from tests.simulation.world import Body, World
 
 LONGEST = 1000
-"""Steps after which a schedule is taken for one that never ends."""
+"""Steps after which a schedule counts as endless."""
 
 
 class PromiseBrokenError(AssertionError):
@@ -29,9 +29,9 @@ class PromiseBrokenError(AssertionError):
 
 @dataclass
 class Explored:
-    """How much was tried: different states, steps between them, and how they ended.
+    """How much was tried: different states, the steps between them, and their ends.
 
-    `schedules` are all the ways through these states: what they have in common was run once.
+    `schedules` counts all the ways through these states; what they have in common was run once.
     """
 
     states: int = 0
@@ -92,7 +92,7 @@ class _Search:
                     stack.append(self._entered(following, key))
                     continue
                 if known == 0:
-                    raise PromiseBrokenError("it goes round in circles", self._scenario, self._path)
+                    raise PromiseBrokenError("it runs in a circle", self._scenario, self._path)
                 visit.schedules += known
             else:
                 self.schedules[visit.key] = visit.schedules
@@ -117,7 +117,7 @@ class _Search:
 def walk(scenario: Scenario, numbers: Iterator[float], bodies: Mapping[str, Body] = BODIES) -> int:
     """One long schedule: each choice is made by a number in [0, 1). Returns its length.
 
-    Where no number is left, what comes first happens, without faults. Raises PromiseBrokenError.
+    When no number is left, the first choice is taken, without faults. Raises PromiseBrokenError.
     """
     world = World(scenario, bodies)
     path: list[str] = []
@@ -138,7 +138,7 @@ def replay(scenario: Scenario, steps: list[str], bodies: Mapping[str, Body] = BO
     world = World(scenario, bodies)
     for step in steps:
         if step not in (possible := choices(world, saves_time=False)):
-            raise ValueError(f"{step!r} cannot happen here, but: {', '.join(possible)}")
+            raise ValueError(f"{step!r} is not possible here, but: {', '.join(possible)}")
         world = world.after(step)
         yield step, world
 

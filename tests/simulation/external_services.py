@@ -1,4 +1,4 @@
-"""The neighbours as one process sees them: it stands still before each call."""
+"""The external services as one process sees them: it pauses before each call."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Simulated files, which may change, change back or vanish between any two calls."""
+"""Simulated files, which change, change back or vanish between any two calls."""
 
 import hashlib
 from functools import lru_cache
@@ -10,7 +10,7 @@ from tests.support.synthetic import image
 
 
 class Event(NamedTuple):
-    """What may happen to a path once.
+    """A change of a path, at most once.
 
     `rewritten`: other bytes in the same inode; `replaced`: another file is moved there; `restored`: the first file is
     moved back, with its bytes, time and inode; `vanished`.
@@ -22,7 +22,7 @@ class Event(NamedTuple):
 
 
 SITES_EXTENSION = ".site"
-"""A site's own type of file (docs/sites.md): its reader reads the file for itself, after our reading for the md5."""
+"""A site's own type of file (docs/sites.md): its reader opens the file again, after we have read it for the md5."""
 
 HALF = "half of "
 """Before the name of bytes: only the first half of them."""
@@ -62,8 +62,8 @@ class SimulatedFiles(Copied):
     def key(self) -> tuple[Any, ...]:
         return self._inodes, self._paths, self._read, self._meaning
 
-    def happen(self, event: Event) -> None:
-        """Let it happen."""
+    def apply(self, event: Event) -> None:
+        """Make this change."""
         paths = dict(self._paths)
         match event.what:
             case "rewritten" if event.path in paths:
@@ -105,7 +105,7 @@ class SimulatedFiles(Copied):
         return self.bytes_in(number)
 
     def bytes_in(self, number: int) -> bytes:
-        """The bytes in an inode, for somebody who does not care what they are."""
+        """The bytes in an inode, for a reader that does not look at them."""
         return content_bytes(self._inodes[number].content)
 
     def meant(self, path: str) -> str | None:

@@ -1,4 +1,4 @@
-"""Each rule of docs/design.md, taken out: a piece of the source replaced, or a call made too early."""
+"""Each rule of docs/design.md, taken out: a piece of the source is replaced, or a call is made too early."""
 
 import inspect
 import textwrap
@@ -23,7 +23,7 @@ Patch = Callable[[pytest.MonkeyPatch], None]
 
 @dataclass(frozen=True)
 class Mutation:
-    """A rule taken out, and the scenario in which so many faults show it."""
+    """A rule that is taken out, and the scenario and number of faults that show it."""
 
     what: str
     patch: Patch
@@ -66,16 +66,16 @@ def acknowledged_before(name: str) -> Patch:
 
 
 def unconfirmed(name: str) -> Patch:
-    """`retry` or `bury`, and nobody cares whether the broker took it."""
+    """`retry` or `bury`, without a look at whether the broker took it."""
 
     def patch(monkeypatch: pytest.MonkeyPatch) -> None:
         real = getattr(bodies, name)
 
-        def careless(*arguments: Any) -> None:
+        def unchecked(*arguments: Any) -> None:
             with suppress(Exception):
                 real(*arguments)
 
-        monkeypatch.setattr(bodies, name, careless)
+        monkeypatch.setattr(bodies, name, unchecked)
 
     return patch
 
@@ -102,7 +102,7 @@ GIVEN_BACK = "        message.requeue()\n        return\n"
 AT_KEY = "there = store.current_version(stored_object(validated, now).key)"
 NO_SUCH_VERSION = "if key is None:\n"
 
-ARCHIVED_RULE = [
+DUPLICATE_RULE = [
     Mutation(
         "a redelivered message counts as a first one",
         changed(FrameMessage, "may_have_run", RUN_BEFORE, "self.attempts > 0 or self.replayed"),
@@ -122,13 +122,13 @@ ARCHIVED_RULE = [
         2,
     ),
     Mutation(
-        "any refusal of the archive is quiet",
+        "any refusal of the archive is ignored",
         changed(steps, "resolve_duplicate", "if not ours and not may_have_run:", "if True:"),
         "one name",
         1,
     ),
     Mutation(
-        "a frame in the archive is not settled",
+        "a frame in the archive is not resolved",
         changed(
             ingest,
             "_take_step",
@@ -139,7 +139,7 @@ ARCHIVED_RULE = [
         1,
     ),
     Mutation(
-        "whatever someone else archived is announced",
+        "what someone else archived is announced",
         changed(steps, "resolve_duplicate", "if not ours and not may_have_run:", "if False:"),
         "archived by someone else",
     ),
@@ -154,7 +154,7 @@ ARCHIVED_RULE = [
         "one content under two names",
     ),
     Mutation(
-        "the VersionId in hand is announced",
+        "the VersionId in the message is announced",
         changed(steps, "resolve_duplicate", "version_set(key, ", "version_set(found.version_id or key, "),
         "one name twice, md5 filter ignored",
         1,
@@ -171,11 +171,11 @@ ARCHIVED_RULE = [
         "one name",
     ),
 ]
-"""What becomes of bytes that the archive has."""
+"""Bytes that the archive has already."""
 
 FILES = [
     Mutation(
-        "nobody looks at the file before the POST",
+        "the file is not looked at before the POST",
         changed(steps, "post", "refuse_outdated(uploaded, file, services.store, now)", "pass"),
         "one name twice, the file changes",
         1,
@@ -187,24 +187,24 @@ FILES = [
         1,
     ),
     Mutation(
-        "a changed file is gone on with in the hand",
+        "a changed file goes on without a new message",
         changed(ingest, "_after", RETRY, IN_HAND),
         "a file changes and vanishes",
         2,
     ),
     Mutation(
-        "a changed file goes on from where it was",
+        "a changed file continues from the state it had",
         changed(ingest, "_after", BEGUN_AGAIN, "pass"),
         "a file is rewritten",
     ),
     Mutation(
-        "nobody looks at the file after its reading",
+        "the file is not looked at after its reading",
         changed(steps, "read_frame", "_refuse_changed(file, contents.fingerprint)", "pass"),
         "a file of a site's own type is rewritten",
         1,
     ),
     Mutation(
-        "S3 is not told the md5",
+        "S3 does not get the md5",
         changed(SimulatedStore, "put", "if true_md5 != md5:", "if False:"),
         "a file changes and changes back",
     ),
@@ -227,8 +227,8 @@ MESSAGES = [
         "a letter is replayed",
         3,
     ),
-    Mutation("nobody cares whether a retry was published", unconfirmed("retry"), "one name", 2),
-    Mutation("nobody cares whether a letter was published", unconfirmed("bury"), "one content under two names", 1),
+    Mutation("a retry is published without a confirm", unconfirmed("retry"), "one name", 2),
+    Mutation("a letter is published without a confirm", unconfirmed("bury"), "one content under two names", 1),
     Mutation(
         "the listener acknowledges before it dispatches",
         changed(bodies.Listener, "on_message", "    try:\n", "    message.ack()\n    try:\n"),
@@ -249,8 +249,8 @@ MESSAGES = [
         "a letter is replayed",
         3,
     ),
-    Mutation("a server's trouble is final", changed(ingest, "decide", "policy is None", "True"), "one name", 1),
-    Mutation("patience has no end", changed(ingest, "decide", "left <= 0", "False"), "one content under two names"),
+    Mutation("a server's failure is final", changed(ingest, "decide", "policy is None", "True"), "one name", 1),
+    Mutation("retries have no end", changed(ingest, "decide", "left <= 0", "False"), "one content under two names"),
 ]
 """Acknowledgements, retries and letters."""
 
@@ -266,9 +266,9 @@ SAVING = [
         ("a file is rewritten", "a file is replaced", "a file changes and changes back", "a file vanishes"),
     ),
     (
-        "the VersionId in hand tells whose the bytes are (only the library, which keeps no count, needs to ask)",
+        "the VersionId in the message shows who posted the bytes (only the library, which counts no runs, needs it)",
         changed(steps, "resolve_duplicate", "if not ours and not may_have_run:", "if not may_have_run:"),
         ("one name, md5 filter ignored", "one name twice, md5 filter ignored"),
     ),
 ]
-"""What may be left out of the service, and the promise still holds: what it is for, and scenarios that show it."""
+"""Rules without which the promise still holds: what they save, and scenarios that show it."""

@@ -1,4 +1,4 @@
-"""What only somebody who sees everything knows, and what the promise is judged by."""
+"""What only an observer of all processes knows, and what decides whether the promise is kept."""
 
 from typing import Any
 
@@ -8,25 +8,25 @@ from tests.simulation.copied import Copied
 
 
 class Observer(Copied):
-    """Who looked at a file when, and what was put and posted by whom had looked too long ago; copied by `copy`.
+    """Which process looked at a file when, and what was put or posted after a look that was too old; copied by `copy`.
 
-    It knows the one window that docs/operating.md leaves open: a newer frame was posted since the last look of whom
-    posts; or a newer one was put between that look and his own put, and the file is gone: then the look before
-    the POST finds our bytes at the key.
+    It knows the one window that docs/operating.md leaves open: a newer frame was posted since the last look of the
+    process that posts; or a newer one was put between that look and its own put, and the file is gone: then the look
+    before the POST finds our bytes at the key.
     """
 
     def __init__(self) -> None:
-        self._looks: frozenset[tuple[str, str, str | None]] = frozenset()  # who, at which basename, and the md5 there
-        self._behind: frozenset[str] = frozenset()  # who has looked, and another has put since
-        self._overtaken: frozenset[str] = frozenset()  # who has looked, and another has posted since
-        self._late_puts: frozenset[str] = frozenset()  # md5s that were put by whom was behind
-        self.outdated: frozenset[str] = frozenset()  # basenames last posted by whom their file had shown no more
+        self._looks: frozenset[tuple[str, str, str | None]] = frozenset()  # process, basename, and the md5 there
+        self._behind: frozenset[str] = frozenset()  # have looked, and another process has put since
+        self._overtaken: frozenset[str] = frozenset()  # have looked, and another process has posted since
+        self._late_puts: frozenset[str] = frozenset()  # md5s that a process put which was behind
+        self.outdated: frozenset[str] = frozenset()  # basenames whose last POST had bytes that the file no longer had
         self.open_window: frozenset[str] = frozenset()  # basenames that met the open window
         self.wrong_announcements: tuple[Announcement, ...] = ()
 
     @property
     def key(self) -> tuple[Any, ...]:
-        """What tells its state from others, but for what it knows of the processes: `key_of`."""
+        """What distinguishes its state, without what it knows of the processes: `key_of`."""
         return self.outdated, self.open_window, self._late_puts
 
     def key_of(self, who: str) -> tuple[Any, ...]:
@@ -54,12 +54,12 @@ class Observer(Copied):
         self._overtaken |= self._others_at(who, basename)
 
     def announced(self, said: Announcement, row: Row | None) -> None:
-        """An announcement went out; it must speak of the archive's own version, and have the md5 for its id."""
+        """An announcement was published; it must name the archive's own version, and have the md5 for its id."""
         if row is None or (row.basename, row.key) != (said.basename, said.key) or said.message_id != said.md5:
             self.wrong_announcements += (said,)
 
     def ended(self, who: str) -> None:
-        """A process ended: whatever it saw, it will do nothing by it."""
+        """A process ended: what it saw has no effect any more."""
         self._looks = frozenset(each for each in self._looks if each[0] != who)
         self._behind -= {who}
         self._overtaken -= {who}

@@ -1,7 +1,7 @@
-"""A process that stands still before each call to a neighbour, and is nothing but its answers so far.
+"""A process that pauses before each call to an external service, and consists of its answers so far.
 
-It is not suspended: it is run again from its beginning with the answers that it has had, up to the call that is
-next. So a process is plain data, the world it lives in can be copied, and a kill is to forget it.
+It is not suspended: it runs again from its beginning with the answers that it has had, up to the next call. So a
+process is plain data, its world can be copied, and a kill means to drop it.
 """
 
 import copy
@@ -14,14 +14,14 @@ WITHOUT_EFFECT = frozenset(("open", "has_version", "find_frame", "head"))
 
 
 class Call(NamedTuple):
-    """A call to a neighbour that is next: its name, and what it is about."""
+    """The next call to an external service: its name, and what it is about."""
 
     name: str
     about: str = ""
 
 
 class Paused(BaseException):
-    """The process has come to a call that is not decided yet. Like a kill, nothing of ours may catch it."""
+    """The process has reached a call that is not decided yet. Like a kill, no code of ours may catch it."""
 
     def __init__(self, call: Call) -> None:
         super().__init__(call)
@@ -30,7 +30,7 @@ class Paused(BaseException):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a call returned or raised; `mark` tells it from other answers, but for the times that the clock told."""
+    """What a call returned or raised; `mark` distinguishes it from other answers, except for times of the clock."""
 
     call: Call
     value: Any
@@ -40,11 +40,11 @@ class Answer:
     @classmethod
     def to(cls, call: Call, value: Any, error: Exception | None) -> "Answer":
         """The answer to this call."""
-        told = f"{type(error).__name__}: {error}" if error is not None else value
+        content = f"{type(error).__name__}: {error}" if error is not None else value
         try:
-            mark = hash((call, None if call.name == "now" else told))
+            mark = hash((call, None if call.name == "now" else content))
         except TypeError:  # a record
-            mark = hash((call, repr(told)))
+            mark = hash((call, repr(content)))
         return cls(call, value, error, mark)
 
     def give(self) -> Any:
@@ -58,7 +58,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """A listener, a worker or an operator with the message in its hand, and how far it has come."""
+    """A listener, a worker or an operator, the message that it holds, and its answers so far."""
 
     name: str
     hand: Any
@@ -66,19 +66,19 @@ class Process:
     pending: Call | None = None
 
     def key(self, now: float) -> tuple[Any, ...]:
-        """All that decides what it will do; times are told from now on."""
+        """All that decides what it will do; times are relative to now."""
         answers = tuple(answer.value - now if answer.call.name == "now" else answer.mark for answer in self.answers)
         return self.hand.key(now), answers, self.pending
 
     @property
     def may_matter_dead(self) -> bool:
-        """Whether a kill now is another one than a kill before its last call: that call changed something."""
+        """Whether a kill now differs from a kill before its last call, because that call changed something."""
         calls = [answer.call.name for answer in self.answers if answer.call.name != "now"]
         return not calls or calls[-1] not in WITHOUT_EFFECT
 
     @property
     def has_acknowledged(self) -> bool:
-        """Whether what it holds is its own no more to give back."""
+        """Whether it can no longer give back the message that it holds."""
         return any(answer.call.name == "ack" for answer in self.answers)
 
 
@@ -87,7 +87,7 @@ class Run:
 
     def __init__(self, process: Process, outcome: str | None) -> None:
         self.process = process
-        self.only_sends = False  # what it reads now is sent on, and nobody looks at it
+        self.only_sends = False  # what it reads now is only sent, and not looked at
         self._outcome = outcome
         self._answers = list(process.answers)
         self._position = 0
@@ -96,7 +96,7 @@ class Run:
     def call(
         self, call: Call, do: Callable[[str], Any], *, fails: Callable[[], Exception] = Exception, pauses: bool = True
     ) -> Any:
-        """Make a call, or come to a stop before it.
+        """Make a call, or pause before it.
 
         `do` gets the outcome: "" or "stale". "error" fails before anything is done, "lost" after it.
         """
@@ -116,13 +116,13 @@ class Run:
         return answer.give()
 
     def finish(self, body: Callable[["Run"], None]) -> Process | None:
-        """Run the body; the process as it then stands, or None if it came to its end."""
+        """Run the body; returns the paused process, or None if it ended."""
         try:
             body(self)
         except Paused as paused:
             return replace(self.process, answers=tuple(self._answers), pending=paused.call)
         if self._paused is not None:
-            raise AssertionError(f"{self.process.name} caught what nothing may catch, before {self._paused}")
+            raise AssertionError(f"{self.process.name} caught what no code may catch, before {self._paused}")
         return None
 
     @staticmethod

@@ -1,4 +1,4 @@
-"""The promise, as it can be asked of any state of the world."""
+"""Checks whether a state of the world keeps the promise."""
 
 from pathlib import PurePath
 
@@ -15,11 +15,11 @@ KINDS["DELIVERY_LIMIT"] = FailureKind.FRAME
 
 
 def broken(world: World) -> str | None:
-    """How the promise is broken in this state; None if it is kept.
+    """Why this state breaks the promise; None if it keeps it.
 
     At any time: what is announced is the archive's own version, and S3 has its bytes; a dead letter has one of the
     scenario's reasons, and none comes before its time; an md5 has one version and a basename one frame. At rest also:
-    each name ended as it must.
+    each name ended correctly.
     """
     if world.observer.wrong_announcements:
         return f"announced what is not in the archive: {world.observer.wrong_announcements[0]}"
@@ -38,11 +38,11 @@ def broken(world: World) -> str | None:
     if not world.is_at_rest:
         return None
     ends = (_wrong_end(world, path, letters) for path in dict.fromkeys(world.scenario.names))
-    return next((end for end in ends if end), None) or _too_loud(world, letters)
+    return next((end for end in ends if end), None) or _too_much_said(world, letters)
 
 
 def _wrong_end(world: World, path: str, letters: list[DeadLetter]) -> str | None:
-    """A name means the bytes it had when it was looked at last: are they archived and announced, or in a letter?"""
+    """A name means the bytes it had at the last look: they must be archived and announced, or in a letter."""
     md5 = world.files.meant(path)
     if any(letter.path == path and letter.md5 in (None, md5) for letter in letters):
         return None
@@ -59,8 +59,8 @@ def _wrong_end(world: World, path: str, letters: list[DeadLetter]) -> str | None
     return None
 
 
-def _too_loud(world: World, letters: list[DeadLetter]) -> str | None:
-    """More than there is to say: each repeat needs a fault, and so has to announce what someone else archived."""
+def _too_much_said(world: World, letters: list[DeadLetter]) -> str | None:
+    """More letters or announcements than the faults explain."""
     used = world.scenario.faults - world.faults
     if len(letters) > len(world.scenario.names) + used:
         return "more dead letters than names and faults"

@@ -14,7 +14,7 @@ from tests.simulation.process import Call, Run
 class SimulatedFile:
     """As `lco_ingester.file.datafile.PathFile` answers, for one process.
 
-    `changing`: something may yet happen to files, so each look and each reading is a call. `look` is told who looks.
+    `changing`: files may still change, so each look and each reading is a call. `look` gets the name of the process.
     """
 
     def __init__(

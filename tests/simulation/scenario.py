@@ -1,4 +1,4 @@
-"""What a simulated world begins with, and what may happen in it."""
+"""What a simulated world begins with, and what is possible in it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

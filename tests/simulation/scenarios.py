@@ -83,7 +83,7 @@ def _scenarios() -> list[Scenario]:
             workers=1,
             **gone,
         ),
-        replace(one, name="a letter is replayed", retry_policies=clock.IMPATIENT, replays=1, reasons=SERVERS),
+        replace(one, name="a letter is replayed", retry_policies=clock.ONE_RETRY, replays=1, reasons=SERVERS),
         replace(one, name="a letter of the broker is replayed", delivery_limit=0, replays=1, reasons=KILLERS),
     ]
 
@@ -92,7 +92,7 @@ SCENARIOS = {scenario.name: scenario for scenario in _scenarios()}
 
 
 def mixture(seed: int) -> Scenario:
-    """A random scenario with more faults than an exhaustive search could bear; its name tells its seed."""
+    """A random scenario with more faults than an exhaustive search can try; its name has its seed."""
     chance = random.Random(seed)
     names = tuple(chance.choice((PATH, PATH, SECOND)) for _ in range(chance.randint(1, 4)))
     second = chance.choice(("first", "third"))
@@ -112,7 +112,7 @@ def mixture(seed: int) -> Scenario:
         page=chance.choice((None, 0, 1)),
         delivery_limit=chance.choice((1, 20)),
         listens=chance.choice((True, False)),
-        retry_policies=chance.choice((clock.POLICIES, clock.IMPATIENT)),
+        retry_policies=chance.choice((clock.POLICIES, clock.ONE_RETRY)),
         # With so much at once any of these may come about; that each name ends as it must is checked all the same.
         reasons=ELSEWHERE | SERVERS | GONE | SHORT | KILLERS | {"FILE_CHANGED"},
     )

@@ -1,4 +1,4 @@
-"""What makes the search some five times as fast, and is no part of what is searched."""
+"""What makes the search some five times as fast without changing what it finds."""
 
 import copy
 import io
@@ -25,8 +25,8 @@ def speedups() -> Iterator[None]:
     """Silence, no tracebacks in letters, and parsing of each file once.
 
     `steps.read_frame` runs whole; but the two pure functions in it, from bytes to headers and from headers to record,
-    remember what they gave for the same bytes and the same name. A run begins again at each of its calls, so they
-    would give the same some ten thousand times. `test_promise.py` compares with the real ones.
+    remember their results for the same bytes and the same name. A run begins again at each of its calls, so they
+    would compute the same results some ten thousand times. `test_promise.py` compares with the real ones.
     """
     disabled = logging.root.manager.disable
     with ExitStack() as stack:

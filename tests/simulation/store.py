@@ -22,7 +22,7 @@ class Stored:
 
 
 class SimulatedStore(Copied):
-    """As `lco_ingester.store.Store` answers; copied by `copy`, compared by `key`."""
+    """Answers like `lco_ingester.store.Store`; copied by `copy`, compared by `key`."""
 
     def __init__(self) -> None:
         self.versions: tuple[Stored, ...] = ()

@@ -1,5 +1,6 @@
-"""Each rule of docs/design.md, taken out: then the search finds how the promise breaks. So the rules are all needed,
-and the search would see it if one were lost.
+"""Each rule of docs/design.md is taken out, and the search finds how the promise breaks.
+
+So every rule is needed, and the search notices if one is lost.
 """
 
 from dataclasses import replace
@@ -9,8 +10,8 @@ import pytest
 from lco_ingester import steps
 from tests.simulation.explore import PromiseBrokenError, explore, replay
 from tests.simulation.mutations import (
-    ARCHIVED_RULE,
     BEGUN_AGAIN,
+    DUPLICATE_RULE,
     FILES,
     MESSAGES,
     SAVING,
@@ -22,9 +23,9 @@ from tests.simulation.mutations import (
 from tests.simulation.promise import broken
 from tests.simulation.scenarios import SCENARIOS
 from tests.simulation.speedups import speedups
-from tests.simulation.test_promise import reasons_of_a_restless_file
+from tests.simulation.test_promise import reasons_of_a_file_that_keeps_changing
 
-MUTATIONS = [*ARCHIVED_RULE, *FILES, *MESSAGES]
+MUTATIONS = [*DUPLICATE_RULE, *FILES, *MESSAGES]
 
 
 @pytest.mark.parametrize("mutation", MUTATIONS, ids=[mutation.what for mutation in MUTATIONS])
@@ -40,7 +41,7 @@ def test_the_promise_breaks_if(mutation: Mutation, monkeypatch: pytest.MonkeyPat
         assert found.value.why in (broken(world), *CIRCLES), "the schedule does not show it again"
 
 
-CIRCLES = ("it never ends", "it goes round in circles")
+CIRCLES = ("it never ends", "it runs in a circle")
 """What the last world of a schedule does not show."""
 
 
@@ -61,6 +62,8 @@ def test_without_the_look_into_the_store_there_are_more_versions(monkeypatch: py
     assert after.most_versions > before.most_versions
 
 
-def test_a_restless_file_is_never_given_up_if_its_patience_begins_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_keeps_changing_is_never_given_up_if_its_retry_time_starts_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     changed(ingest, "_after", BEGUN_AGAIN, BEGUN_AGAIN.replace("message.retry_state", "None"))(monkeypatch)
-    assert reasons_of_a_restless_file() == []
+    assert reasons_of_a_file_that_keeps_changing() == []

@@ -1,4 +1,4 @@
-"""The promise is kept, whatever happens, in whatever order; and the simulation can be believed."""
+"""The promise is kept with every fault and in every order of events; and the simulation is reliable."""
 
 import sys
 from contextlib import suppress
@@ -33,7 +33,7 @@ def test_the_promise_is_kept_in_every_order_of_events_and_with_every_fault(scena
 
 @given(seed=st.integers(0, 10**6), chances=st.lists(st.floats(0, 1, exclude_max=True), max_size=150))
 @settings(max_examples=200, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
-def test_the_promise_is_kept_in_long_schedules_of_all_sorts(seed: int, chances: list[float]) -> None:
+def test_the_promise_is_kept_in_long_random_schedules(seed: int, chances: list[float]) -> None:
     with speedups():
         walk(mixture(seed), iter(chances))
 
@@ -42,12 +42,12 @@ def test_the_promise_is_kept_in_long_schedules_of_all_sorts(seed: int, chances: 
     ("name", "faults"),
     [("one name", 1), ("one name, lagging replicas", 1), ("archived by someone else", 2), ("a file vanishes", 0)],
 )
-def test_what_saves_time_hides_no_end(name: str, faults: int) -> None:
+def test_the_rules_that_save_time_hide_no_end(name: str, faults: int) -> None:
     scenario = replace(SCENARIOS[name], faults=faults)
-    quickly = explore(scenario)
-    slowly = explore(scenario, saves_time=False)
-    assert quickly.ends == slowly.ends
-    assert quickly.states < slowly.states
+    fast = explore(scenario)
+    slow = explore(scenario, saves_time=False)
+    assert fast.ends == slow.ends
+    assert fast.states < slow.states
 
 
 def test_a_schedule_runs_again_exactly() -> None:
@@ -61,13 +61,13 @@ def test_a_schedule_runs_again_exactly() -> None:
 def test_a_file_that_is_parsed_each_time_comes_to_the_same_end() -> None:
     scenario = replace(SCENARIOS["one name"], listens=False)
     with speedups():
-        *_, (_, quickly) = replay(scenario, KILLED_AFTER_THE_POST)
-    *_, (_, slowly) = replay(scenario, KILLED_AFTER_THE_POST)
-    assert slowly.is_at_rest
-    assert quickly.end == slowly.end
+        *_, (_, fast) = replay(scenario, KILLED_AFTER_THE_POST)
+    *_, (_, slow) = replay(scenario, KILLED_AFTER_THE_POST)
+    assert slow.is_at_rest
+    assert fast.end == slow.end
 
 
-def test_a_kill_passes_through_whatever_catches_exceptions() -> None:
+def test_a_kill_passes_through_code_that_catches_exceptions() -> None:
     def catches(run: Run, caught: type[BaseException]) -> None:
         with suppress(caught):
             run.call(Call("put"), lambda _: None)
@@ -75,12 +75,12 @@ def test_a_kill_passes_through_whatever_catches_exceptions() -> None:
     stopped = Run(Process("a", None), None).finish(lambda run: catches(run, Exception))
     assert stopped is not None
     assert stopped.pending == Call("put")
-    with pytest.raises(AssertionError, match="caught what nothing may catch"):
+    with pytest.raises(AssertionError, match="caught what no code may catch"):
         Run(Process("a", None), None).finish(lambda run: catches(run, BaseException))
 
 
-def test_a_file_that_changes_before_every_put_is_given_up_when_its_patience_ends() -> None:
-    assert reasons_of_a_restless_file() == ["FILE_CHANGED"]
+def test_a_file_that_changes_before_every_put_is_given_up_when_its_retry_time_is_over() -> None:
+    assert reasons_of_a_file_that_keeps_changing() == ["FILE_CHANGED"]
 
 
 def test_a_killed_worker_gives_its_message_back_as_redelivered() -> None:
@@ -100,13 +100,15 @@ def test_a_schedule_is_replayed_by_hand(capsys: pytest.CaptureFixture[str], monk
     assert run(f"one name | listener:publish, listener:ack, {', '.join(KILLED_AFTER_THE_POST)}") == 0
     assert "the promise is kept" in capsys.readouterr().out
     assert run("one name | a:flies") == 2
-    assert "'a:flies' cannot happen here, but: listener:publish" in capsys.readouterr().err
+    assert "'a:flies' is not possible here, but: listener:publish" in capsys.readouterr().err
 
 
-def reasons_of_a_restless_file() -> list[str]:
+def reasons_of_a_file_that_keeps_changing() -> list[str]:
     """The letters for a file that changes after each reading, twelve times in all."""
     events = (REWRITTEN, REWRITTEN_BACK) * 6
-    scenario = Scenario("restless", (PATH,), {PATH: "first"}, 0, events, listens=False, retry_policies=clock.BRIEF)
+    scenario = Scenario(
+        "keeps changing", (PATH,), {PATH: "first"}, 0, events, listens=False, retry_policies=clock.BRIEF
+    )
     world = World(scenario, BODIES)
     last = ""
     with speedups():

@@ -1,4 +1,4 @@
-"""The world: neighbours, files, clock and processes, and what each choice makes of it."""
+"""The world: external services, files, clock and processes, and the world after each choice."""
 
 import io
 import json
@@ -24,7 +24,7 @@ Body = Callable[[Run, "World"], None]
 
 
 class World(Copied):
-    """One state of everything. `choices` says what may happen next, `after` what the world is then.
+    """One state of everything. `choices` gives what is possible next, `after` the world that follows.
 
     A choice is a text: `a:put` is worker a's pending put, answered; `a:put!error` refused with nothing done,
     `a:put!lost` done and the answer lost; `a:find_frame?stale` answered by a replica that lags; `a:put!killed` the
@@ -74,12 +74,12 @@ class World(Copied):
 
     @property
     def end(self) -> tuple[Any, ...]:
-        """What has come of it: archive, announcements and dead letters."""
+        """The result: archive, announcements and dead letters."""
         letters = sorted((letter.path, letter.reason) for letter in self.broker.read_letters())
         return self.archive.key(self.now)[0], self.broker.announced, tuple(letters)
 
     def __str__(self) -> str:
-        """In one line, for people."""
+        """One line for people."""
         rows = [f"{row.basename} {row.md5[:4]}" for row in self.archive.rows]
         said = [f"{each.basename} {each.md5[:4]}" for each in self.broker.announced]
         letters = [letter.reason for letter in self.broker.read_letters()]
@@ -87,12 +87,12 @@ class World(Copied):
 
     @property
     def is_changing(self) -> bool:
-        """Whether something may yet happen to a file."""
+        """Whether a file may still change."""
         return self.events < len(self.scenario.events)
 
     @property
     def is_at_rest(self) -> bool:
-        """Whether all messages are drained: nobody will do anything by himself."""
+        """Whether all messages are gone, so no process acts any more."""
         return not (self.processes or self.broker.names or self.broker.frames or self.broker.delayed)
 
     def after(self, choice: str) -> "World":
@@ -101,7 +101,7 @@ class World(Copied):
         if choice == "wait":
             world.now = max(world.now, world.broker.end_of_next_delay())
         elif choice.startswith("file "):
-            world.files.happen(world.scenario.events[world.events])
+            world.files.apply(world.scenario.events[world.events])
             world.events += 1
         elif choice == "replay":
             world.replays -= 1
@@ -109,7 +109,7 @@ class World(Copied):
             world.broker.letters = tuple(left)
             world._resume(Process("operator", letter), None)
         else:
-            world._go_on(choice)
+            world._continue(choice)
         world._start_idle()
         return world
 
@@ -143,14 +143,14 @@ class World(Copied):
         self.observer.announced(said, self.archive.version(said.md5))
 
     def copy(self) -> "World":
-        """A world of its own that is as this one."""
+        """An independent world, equal to this one."""
         world = super().copy()
         world.store, world.archive = self.store.copy(), self.archive.copy()
         world.files, world.broker = self.files.copy(), self.broker.copy()
         world.observer = self.observer.copy()
         return world
 
-    def _go_on(self, choice: str) -> None:
+    def _continue(self, choice: str) -> None:
         name, _, step = choice.partition(":")
         process = next(process for process in self.processes if process.name == name)
         call, _, outcome = step.replace("?", "!").partition("!")
@@ -185,7 +185,7 @@ class World(Copied):
             self.broker.give_back_frame(process.hand)
 
     def _start_idle(self) -> None:
-        """Whoever is idle takes the next message at once: how long it then stands still is the search's choice."""
+        """An idle process takes the next message at once; the search decides how long it then pauses."""
         names = {process.name for process in self.processes}
         if self.broker.names and "listener" not in names:
             name, *names_left = self.broker.names

@@ -48,18 +48,18 @@ def with_card(content: bytes, keyword: str, value: str, hdu: int = 0) -> bytes:
     if content[at : at + 8].rstrip() != b"END":
         return content[:at] + card + content[at + 80 :]
     end = content[at : at + 80]
-    assert not content[at + 80 : at + 160].strip(), "no room for another card"
+    assert not content[at + 80 : at + 160].strip(), "no space for another card"
     return content[:at] + card + end + content[at + 160 :]
 
 
 def changed(content: bytes, at: int, bits: int = 1) -> bytes:
-    """The file with some bits of one byte turned over; a negative place counts from the end."""
+    """The file with some bits of one byte inverted; a negative position counts from the end."""
     at %= len(content)
     return content[:at] + bytes([content[at] ^ bits]) + content[at + 1 :]
 
 
 def spoilt(content: bytes, written: bytes, instead: bytes) -> bytes:
-    """The file with some bytes, as they first appear, replaced by as many others."""
+    """The file with the first occurrence of some bytes replaced by as many others."""
     assert written in content
     assert len(written) == len(instead)
     return content.replace(written, instead, 1)
@@ -101,7 +101,7 @@ def bomb(mebibytes: int) -> bytes:
 
 
 FILES: dict[str, Damage] = {
-    # Not there yet, or cut
+    # Incomplete
     "empty": (FRAME, lambda: b"", "FILE_EMPTY"),
     "empty, gzipped": (FRAME + ".gz", lambda: gzip.compress(b""), "FILE_EMPTY"),
     "one letter": (FRAME, lambda: b"S", "FITS_TRUNCATED"),
@@ -129,7 +129,7 @@ FILES: dict[str, Damage] = {
     "gzipped, cut": (FRAME + ".gz", lambda: gzip.compress(ONE)[:500], "FITS_TRUNCATED"),
     "gzipped, without its last byte": (FRAME + ".gz", lambda: gzip.compress(ONE)[:-1], "FITS_TRUNCATED"),
     "gzipped after it was cut": (FRAME + ".gz", lambda: gzip.compress(ONE[:-BLOCK]), "FITS_TRUNCATED"),
-    # No FITS
+    # Not FITS
     "text": (FRAME, lambda: b"no FITS at all\n" * 300, "NOT_FITS"),
     "HTML": (FRAME, lambda: b"<!DOCTYPE html><html>" * 200, "NOT_FITS"),
     "UTF-8 with a mark before it": (FRAME, lambda: b"\xef\xbb\xbf" + ONE, "NOT_FITS"),

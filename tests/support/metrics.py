@@ -1,13 +1,17 @@
-"""A receiver of OpenTSDB's HTTP API, which can be told to be silent."""
+"""A receiver of OpenTSDB's HTTP API, which can be set to never answer."""
 
 import json
 import threading
-import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from ingester_demo.http_server import running
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
 
 @dataclass
@@ -23,30 +27,23 @@ class MetricsReceiver:
         """All values of one metric, in the order they came."""
         return [metric for metric in self.metrics if metric["metric"] == name]
 
+    def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        body = environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"]))
+        while self.silent and not self.ended.wait(0.05):
+            pass
+        path = environ["PATH_INFO"] + ("?" + environ["QUERY_STRING"] if environ["QUERY_STRING"] else "")
+        self.metrics.append({**json.loads(body), "api": path})
+        start_response("204 No Content", [])
+        return []
+
 
 @contextmanager
 def receiving_metrics() -> Iterator[MetricsReceiver]:
     """A receiver on a free port of 127.0.0.1."""
     receiver = MetricsReceiver()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            while receiver.silent and not receiver.ended.is_set():
-                time.sleep(0.05)
-            receiver.metrics.append({**json.loads(body), "api": self.path})
-            self.send_response(204)
-            self.end_headers()
-
-        def log_message(self, *_: Any) -> None:
-            """Nothing on stderr."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        server.daemon_threads = True
-        receiver.port = server.server_port
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+    with running(receiver) as url:
+        receiver.port = urlsplit(url).port or 0
         try:
             yield receiver
         finally:
             receiver.ended.set()
-            server.shutdown()

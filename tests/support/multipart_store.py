@@ -1,4 +1,4 @@
-"""A small S3 that takes objects in parts and compares checksums (S3 documentation, "Checking object integrity")."""
+"""A small S3 for multipart uploads that compares checksums (S3 documentation, "Checking object integrity")."""
 
 import base64
 import re

@@ -3,7 +3,6 @@
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -12,20 +11,15 @@ from pathlib import Path
 
 from kombu import Connection
 
+from tests.support.ports import free_port
+
 START_SECONDS = 60
-# Debian's own script of this name changes to a user who may not enter our directory; the program behind it does not.
+# Debian's own script of this name changes to a user without access to our directory; the program behind it does not.
 PROGRAM = shutil.which("rabbitmq-server", path=f"/usr/lib/rabbitmq/bin:{os.environ.get('PATH', '')}:/usr/local/sbin")
 
 
-def free_port() -> int:
-    """A port on which nothing listens now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 class RabbitNode:
-    """One node with its data in `directory`; it remembers them when it is started again."""
+    """One node with its data in `directory`; it finds them again when it is started again."""
 
     def __init__(self, directory: Path, name: str = "private") -> None:
         self._directory = directory
@@ -82,11 +76,11 @@ class RabbitNode:
         self._end(signal.SIGKILL)
 
     def stop(self) -> None:
-        """End it as an operator would."""
+        """SIGTERM to the node."""
         self._end(signal.SIGTERM)
 
     def freeze(self) -> None:
-        """SIGSTOP: connections stay, and nobody answers."""
+        """SIGSTOP: connections stay, and it does not answer."""
         self._signal(signal.SIGSTOP)
 
     def thaw(self) -> None:
@@ -94,7 +88,7 @@ class RabbitNode:
         self._signal(signal.SIGCONT)
 
     def forget(self) -> None:
-        """End the name server that the node left behind; it refuses until it has noticed that the node is gone."""
+        """End the name server that the node left behind; it refuses until it notices that the node is gone."""
         deadline = time.monotonic() + 5
         while time.monotonic() < deadline:
             ended = subprocess.run(["epmd", "-kill"], env=self._environment, capture_output=True, check=False)

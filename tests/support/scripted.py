@@ -1,7 +1,6 @@
-"""Small real servers that answer as told, or not at all."""
+"""Small real servers that give prepared answers, or none."""
 
 import json
-import socket
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -11,14 +10,17 @@ from urllib.parse import parse_qs
 import requests
 
 from ingester_demo.http_server import running
+from tests.support.ports import closed_port, silent_port
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
+__all__ = ["Answer", "Asked", "Scripted", "closed_port", "committing_and_failing", "scripted", "silent_port"]
+
 
 @dataclass(frozen=True)
 class Answer:
-    """An answer: a body that is no text goes as JSON, a text as an HTML page."""
+    """An answer: a text is sent as an HTML page, any other body as JSON."""
 
     status: int = 200
     body: Any = ""
@@ -27,7 +29,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Asked:
-    """A request as it came."""
+    """A request as it was received."""
 
     method: str
     path: str
@@ -38,14 +40,14 @@ class Asked:
 
 @dataclass
 class Scripted:
-    """A WSGI application that gives one answer after the other, and the last for ever."""
+    """A WSGI application that gives one answer after the other, and repeats the last."""
 
     answers: list[Answer]
     url: str = ""
     asked: list[Asked] = field(default_factory=list)
 
     def tell(self, *answers: Answer) -> None:
-        """Give these answers from now on, and forget what was asked."""
+        """Give these answers from now on, and forget earlier requests."""
         self.answers[:] = answers
         self.asked.clear()
 
@@ -61,24 +63,11 @@ class Scripted:
 
 @contextmanager
 def scripted(*answers: Answer) -> Iterator[Scripted]:
-    """A running server that answers so; its `url` ends with a slash."""
+    """A running server that gives these answers; its `url` ends with a slash."""
     app = Scripted(list(answers))
     with running(app) as url:
         app.url = url
         yield app
-
-
-@contextmanager
-def silent_port() -> Iterator[int]:
-    """A port that accepts connections and never answers."""
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        yield listening.getsockname()[1]
-
-
-def closed_port() -> int:
-    """A port on which nobody listens."""
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        return int(listening.getsockname()[1])
 
 
 def _asked(environ: "WSGIEnvironment") -> Asked:
@@ -90,7 +79,7 @@ def _asked(environ: "WSGIEnvironment") -> Asked:
 
 @contextmanager
 def committing_and_failing(archive_url: str) -> Iterator[str]:
-    """A door to an Archive API that passes everything on and answers each POST with a 500, as the real one may."""
+    """A proxy of an Archive API that commits each POST and answers it with a 500, as the real one may."""
 
     def app(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         asked = _asked(environ)

@@ -1,4 +1,4 @@
-"""The demo's servers, under the name by which the tests know them."""
+"""The demo's servers, as the tests import them."""
 
 from ingester_demo.servers import ArchiveServer, S3Server, Server, running_archive, running_s3
 

@@ -1,13 +1,10 @@
-"""The service as an operator runs it: listener and workers as processes, with queues of a test's own."""
+"""The service as an operator runs it: listener and workers as processes, with separate queues for each test."""
 
 import os
-import signal
-import subprocess
 import sys
-import time
 import uuid
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,6 +23,7 @@ from ingester_app.dead_letter_queue import letters_in
 from ingester_app.schema import DeadLetter
 from ingester_app.settings import ServiceSettings
 from lco_ingester.settings import load_settings
+from tests.support.processes import Program, wait_until
 from tests.support.servers import ArchiveServer, S3Server
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -38,59 +36,6 @@ PERIODIC = (*INGESTER, "run", "periodic")
 def celery_worker(app: str) -> tuple[str, ...]:
     """The command of a worker of another app, as `celery` runs it."""
     return (sys.executable, "-m", "celery", "-A", app, "worker", "--without-gossip", "--without-mingle")
-
-
-def wait_until(what: str, true: Callable[[], Any], seconds: float = 30.0) -> Any:
-    """What `true` returns once it is true; a failure names what was waited for."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if result := true():
-            return result
-        time.sleep(0.05)
-    raise AssertionError(f"waited {seconds} s in vain for {what}")
-
-
-@dataclass
-class Program:
-    """A process of the service, and what it has logged."""
-
-    process: subprocess.Popen[bytes]
-    log: Path
-
-    @property
-    def pid(self) -> int:
-        return self.process.pid
-
-    def logged(self) -> str:
-        return self.log.read_text(errors="replace")
-
-    def wait_for(self, text: str, seconds: float = 30.0) -> None:
-        """Wait until it has logged `text`."""
-        try:
-            wait_until(repr(text), lambda: text in self.logged() or self.process.poll() is not None, seconds)
-        finally:
-            if text not in self.logged():
-                print(self.logged()[-5000:])
-        assert text in self.logged(), f"{self.log.name} ended with {self.process.returncode}"
-
-    def end(self, number: signal.Signals = signal.SIGTERM, seconds: float = 20.0) -> int:
-        """Send a signal and return the exit code; SIGKILL if it does not end."""
-        self.process.send_signal(number)
-        try:
-            return self.process.wait(seconds)
-        except subprocess.TimeoutExpired:
-            self.kill()
-            raise
-
-    def kill(self) -> None:
-        """SIGKILL to it and to its children."""
-        with suppress(ProcessLookupError):
-            os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait()
-
-    def children(self) -> list[int]:
-        """The process ids of its direct children."""
-        return [int(pid) for pid in Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()]
 
 
 @dataclass
@@ -112,16 +57,7 @@ class Deployment:
     def start(self, *command: str, code: Path | str = ROOT, **variables: str) -> Program:
         """Start any program of the service in a process group of its own; `code` is the checkout that it runs."""
         log = self.directory / f"{len(self.programs)}.log"
-        with log.open("wb") as output:
-            process = subprocess.Popen(
-                command,
-                cwd=code,
-                env=self.environment(**variables),
-                stdout=output,
-                stderr=output,
-                start_new_session=True,
-            )
-        self.programs.append(Program(process, log))
+        self.programs.append(Program.start(command, log, code, self.environment(**variables)))
         return self.programs[-1]
 
     def start_listener(self, code: Path | str = ROOT, **variables: str) -> Program:
@@ -150,7 +86,7 @@ class Deployment:
                 producer.publish(content, exchange=exchange, declare=[exchange], routing_key="", **properties)
 
     def watch(self) -> None:
-        """Bind a queue to the processed exchange, so that from now on nothing announced is missed."""
+        """Bind a queue to the processed exchange, so that no announcement is missed from now on."""
         with fits_connection(self.settings) as connection:
             self._watch_queue()(connection.default_channel).declare()
 

@@ -1,4 +1,4 @@
-"""Images anywhere on the sky, and which positions a ring encloses: found otherwise than in the footprint's code."""
+"""Images anywhere on the sky, and which positions a ring encloses: computed in another way than in the code."""
 
 import math
 import re
@@ -31,7 +31,7 @@ def image_cards(
 
 
 def sky_at(cards: Mapping[str, Any], pixels: Positions) -> Positions:
-    """RA and Dec (ICRS, degrees) of pixels counted from 1, by astropy's own choice of frame; NaN where is no sky."""
+    """RA and Dec (ICRS, degrees) of pixels counted from 1, in the frame that astropy chooses; NaN outside the sky."""
     wcs = WCS(fits.Header(cards), naxis=2)
     with np.errstate(all="ignore"):
         axes = wcs.all_pix2world(*np.asarray(pixels, float).T, 1)
@@ -57,7 +57,7 @@ def encloses(ring: Any, positions: Positions) -> npt.NDArray[np.bool_]:
 
 
 def legal(ring: Any) -> bool:
-    """Whether it is a closed ring that a geography takes and understands: RFC 7946, and no edge near half a circle."""
+    """Whether it is a closed ring that a geography accepts: RFC 7946, and no edge near half a circle."""
     points = np.asarray(ring)
     in_range = (points[:, 0] >= 0) & (points[:, 0] < 360) & (np.abs(points[:, 1]) <= 90)
     edges = (vectors(points[:-1]) * vectors(points[1:])).sum(axis=1)
@@ -86,7 +86,7 @@ def pixels_around(
 
 
 def any_image(random: np.random.Generator) -> tuple[Cards, Cards]:
-    """An image of some kind, anywhere, often at a pole or across RA 0: in any dialect of FITS, and in the usual one."""
+    """A random image, often at a pole or across RA 0: in a random dialect of FITS, and in the usual one."""
     ra, dec = random.uniform(0, 360), math.degrees(math.asin(random.uniform(-1, 1)))
     if random.random() < 0.5:
         ra = float(random.choice([0.0, 1e-4, 44.9, 90.0, 180.0, 359.9999]))

@@ -23,7 +23,13 @@ from lco_ingester.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
 
-ABSENT = object()
+
+class _Absent:
+    def __repr__(self) -> str:
+        return "ABSENT"
+
+
+ABSENT = _Absent()
 """As a card's value: the card is not there."""
 
 BASENAME = "coj1m011-fa12-20200102-0001-e00"
@@ -76,7 +82,7 @@ def in_blocks(*lines: str) -> bytes:
 
 
 def package(members: Mapping[str, bytes | None], mode: str = "w:gz") -> bytes:
-    """A tar package, gzipped unless told otherwise; a member that is None is a directory."""
+    """A tar package, gzipped by default; a member that is None is a directory."""
     made = io.BytesIO()
     with tarfile.open(fileobj=made, mode=mode) as tar:  # type: ignore[call-overload]
         for name, content in members.items():
@@ -113,7 +119,7 @@ def record_of_file(content: bytes, basename: str = BASENAME, extension: str = ".
 def record_of(
     changes: Cards | None = None, basename: str = BASENAME, extension: str = ".fits", **rule_changes: Any
 ) -> Record:
-    """The record of a frame with these cards changed, by way of a real file."""
+    """The record of a frame with these cards changed, read from a real file."""
     content = compressed(changes) if extension == ".fits.fz" else image(changes)
     return record_of_file(content, basename, extension, **rule_changes)
 
@@ -126,7 +132,7 @@ def new_basename(suffix: str = "e00") -> str:
 def write_frame(
     directory: Path, changes: Cards | None = None, name: str | None = None, content: bytes | None = None
 ) -> Path:
-    """Write a good frame, unlike all others, or this content."""
+    """Write a good frame with bytes of its own, or this content."""
     path = directory / (name or f"{new_basename()}.fits")
     path.write_bytes(
         image({"OBJECT": f"{path.name} {next(_NUMBERS)}", **(changes or {})}, 8) if content is None else content

@@ -15,8 +15,8 @@ from lco_ingester.file.headers.odd_cards import read_card
 
 JsonValue = str | int | float | bool | None
 
-# Numbers that FITS cannot write and some writers do all the same, without quotes; JSON has none of them either.
-_NO_NUMBERS = ("nan", "inf", "infinity")
+# FITS has no such numbers, but some writers write them, without quotes. JSON has none of them either.
+_NOT_NUMBERS = ("nan", "inf", "infinity")
 _CARD_ERRORS = (fits.VerifyError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError)
 
 
@@ -63,12 +63,12 @@ class FrameHeader(Mapping[str, Any]):
         yield from ((each, None) for each in self._without_value if each not in blacklist and each not in self._values)
 
 
-# A header, or what stands in for one: given metadata, or what a site's own reader found.
+# A header, or a replacement: metadata, or the result of a site's reader.
 Header: TypeAlias = Mapping[str, Any] | fits.Header
 
 
 def cards(header: fits.Header, blacklist: tuple[str, ...]) -> Iterator[tuple[str, JsonValue]]:
-    """Keyword and JSON value of each card that is not in `blacklist`; of a repeated keyword the first.
+    """Keyword and JSON value of each card that is not in `blacklist`; the first one of a repeated keyword.
 
     Raises HeaderValueError if a card cannot be read.
     """
@@ -89,7 +89,7 @@ def cards(header: fits.Header, blacklist: tuple[str, ...]) -> Iterator[tuple[str
 
 
 def json_value(value: Any) -> JsonValue:
-    """The value as JSON has it (RFC 8259 knows neither NaN nor infinity nor complex numbers)."""
+    """The value in JSON (RFC 8259 has neither NaN nor infinity nor complex numbers)."""
     if value is None or isinstance(value, Undefined):
         return None
     if isinstance(value, (str, bool, int)):
@@ -102,13 +102,13 @@ def json_value(value: Any) -> JsonValue:
 
 
 def _value_of(card: fits.Card) -> JsonValue:
-    """The card's value; what stands there without quotes and is no FITS value is taken as text, as astropy mends it."""
+    """The card's value. Something without quotes that is not a FITS value becomes text, as astropy fixes it."""
     try:
         return json_value(card.value)
     except fits.VerifyError:
-        mended = copy.copy(card)  # who reads the header again finds it as it was
+        fixed = copy.copy(card)  # the header itself must not change
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", AstropyWarning)
-            mended.verify("silentfix")
-        value = json_value(mended.value)
-    return None if isinstance(value, str) and value.strip("+- ").lower() in _NO_NUMBERS else value
+            fixed.verify("silentfix")
+        value = json_value(fixed.value)
+    return None if isinstance(value, str) and value.strip("+- ").lower() in _NOT_NUMBERS else value

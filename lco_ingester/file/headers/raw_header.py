@@ -1,6 +1,6 @@
-"""The raw header of an HDU: how many bytes follow it, and what in it breaks the standard.
+"""The raw header of an HDU: the size of the data after it, and violations of the standard.
 
-It is judged before astropy sees it, for some numbers that a damaged header may hold make astropy read for ever.
+It is checked before astropy reads it, because some numbers in a damaged header make astropy read for ever.
 """
 
 import math
@@ -14,16 +14,16 @@ from lco_ingester.file.headers.odd_cards import PlainValue, read_card
 BLOCK = 2880  # bytes (FITS standard 4.0, section 3.1)
 CARD = 80  # bytes (section 3.2)
 _BITPIX = (8, 16, 32, 64, -32, -64)  # section 4.4.1.1
-_MOST = 999  # axes (section 4.4.1.1), and fields of a table (section 7.3.1)
+_MAX_AXES = 999  # axes (section 4.4.1.1), and fields of a table (section 7.3.1)
 LEGAL = bytes(range(0x20, 0x7F))  # in a header (section 3.2)
 _READABLE = bytes(byte if byte in LEGAL else ord("?") for byte in range(256))
-_GOES_ON = re.compile(rb"&' *(?:/|$)")
+_CONTINUED = re.compile(rb"&' *(?:/|$)")
 # Keywords that decide about sizes.
-_DECIDING = r"SIMPLE|XTENSION|Z?(?:BITPIX|NAXIS\d*|PCOUNT|GCOUNT)|GROUPS|TFIELDS|ZIMAGE"
-_DECIDES = re.compile(_DECIDING)
-# All that is ever asked of a header here: cards whose keyword begins so; those before each are passed over at once.
-_ASKED = re.compile(
-    rf"(?:(?!{_DECIDING}|NEXTEND|CHECKSUM|DATASUM).{{80}})*+(?P<card>.{{80}}|.*)".encode("ascii"), re.DOTALL
+_SIZES = r"SIMPLE|XTENSION|Z?(?:BITPIX|NAXIS\d*|PCOUNT|GCOUNT)|GROUPS|TFIELDS|ZIMAGE"
+_DECIDES_SIZES = re.compile(_SIZES)
+# The cards that we read; the pattern skips all cards before each of them in one step.
+_CARDS_READ = re.compile(
+    rf"(?:(?!{_SIZES}|NEXTEND|CHECKSUM|DATASUM).{{80}})*+(?P<card>.{{80}}|.*)".encode("ascii"), re.DOTALL
 )
 _INTEGER = re.compile(r"[+-]?[0-9]{1,18}")
 _END = b"END     "
@@ -31,7 +31,7 @@ _END = b"END     "
 
 @dataclass(frozen=True)
 class RawHeader:
-    """The header of HDU `number` as it stands in the file: its blocks `raw`, which begin at byte `offset`."""
+    """The header of HDU `number` as it is in the file: blocks `raw`, from byte `offset` on."""
 
     number: int
     offset: int
@@ -39,7 +39,7 @@ class RawHeader:
 
     @property
     def end(self) -> int:
-        """Where its data begin."""
+        """The offset of its data."""
         return self.offset + len(self.raw)
 
     @cached_property
@@ -50,18 +50,18 @@ class RawHeader:
 
     @cached_property
     def _values(self) -> dict[str, PlainValue]:
-        """The value of each keyword that is `_ASKED`; of a repeated one the first.
+        """The value of each keyword that is `_CARDS_READ`; of a repeated one the first.
 
         Raises FitsStructureError where one that decides about sizes is repeated with another value: it is not known
         which of them is right (FITS standard 4.0, section 4.1.2.1).
         """
         values: dict[str, PlainValue] = {}
-        for found in _ASKED.finditer(self.cards.upper()):
+        for found in _CARDS_READ.finditer(self.cards.upper()):
             card = read_card(self.cards[slice(*found.span("card"))].decode("latin-1"))
             if not card.has_value or (card.keyword.startswith("Z") and not self._is_table):
                 continue
             first = values.setdefault(card.keyword, card.value)
-            if first != card.value and _DECIDES.fullmatch(card.keyword):
+            if first != card.value and _DECIDES_SIZES.fullmatch(card.keyword):
                 raise self.broken(f"one {card.keyword}", f"{first!r} and {card.value!r}")
         return values
 
@@ -71,11 +71,11 @@ class RawHeader:
         return read_card(self.cards[:CARD].decode("latin-1"))[:2] == ("XTENSION", "BINTABLE")
 
     @cached_property
-    def as_others_read_it(self) -> bytes:
-        """The header with what astropy stumbles over replaced by what it means, byte for byte.
+    def cleaned(self) -> bytes:
+        """The header without the bytes and cards on which astropy fails; its length is the same.
 
-        Illegal bytes become question marks. A CONTINUE that continues nothing is a comment (FITS standard 4.0, section
-        4.2.1.2).
+        Illegal bytes become question marks. A CONTINUE that continues nothing becomes a comment (FITS standard 4.0,
+        section 4.2.1.2).
         """
         raw = self.cards.translate(_READABLE)
         if b"CONTINUE" not in raw:
@@ -83,14 +83,14 @@ class RawHeader:
         cards = [raw[start : start + CARD] for start in range(0, len(raw), CARD)]
         for number, card in enumerate(cards):
             before = cards[number - 1]
-            if card.startswith(b"CONTINUE") and (before.startswith(b"COMMENT") or not _GOES_ON.search(before)):
+            if card.startswith(b"CONTINUE") and (before.startswith(b"COMMENT") or not _CONTINUED.search(before)):
                 cards[number] = b"COMMENT " + card[8:]
         return b"".join(cards)
 
     def text(self, keyword: str) -> str | None:
         """The value as a text without outer blanks; None without a card, '' without a value.
 
-        The keyword is one of those that are `_ASKED`.
+        The keyword must be one of the `_CARDS_READ`.
         """
         if keyword not in self._values:
             return None
@@ -100,21 +100,21 @@ class RawHeader:
         return "" if value is None else str(value).strip()
 
     def integer(self, keyword: str, default: int | None = None) -> int:
-        """A whole number; `default` without a card.
+        """An integer; `default` if there is no such card.
 
-        Raises FitsStructureError if it is none, or if the card is missing and there is no default.
+        Raises FitsStructureError if it is not an integer, or if the card is missing and there is no default.
         """
         value = self.text(keyword)
         if value is None and default is not None:
             return default
         if value is None or not _INTEGER.fullmatch(value):
-            raise self.broken(f"{keyword} to be a whole number", "no such card" if value is None else repr(value))
+            raise self.broken(f"{keyword} to be an integer", "no such card" if value is None else repr(value))
         return int(value)
 
     def data_size(self) -> int:
-        """The size in bytes of the data, without the fill of the last block (FITS standard 4.0, equations 1, 2 and 4).
+        """The size of the data in bytes, without padding of the last block (FITS standard 4.0, equations 1, 2 and 4).
 
-        Raises FitsStructureError for a header from which it cannot be known.
+        Raises FitsStructureError if the header does not say it.
         """
         self._refuse_absurd()
         bitpix, axes = self._image_shape("")
@@ -135,11 +135,11 @@ class RawHeader:
         if self.number == 0 and self.text("SIMPLE") != "T":
             raise self.broken("SIMPLE to be T", repr(self.text("SIMPLE")))
         for keyword in ("NAXIS", "ZNAXIS", "TFIELDS"):
-            if not 0 <= self.integer(keyword, 0) <= _MOST:
-                raise self.broken(f"{keyword} from 0 to {_MOST}", str(self.integer(keyword)))
+            if not 0 <= self.integer(keyword, 0) <= _MAX_AXES:
+                raise self.broken(f"{keyword} from 0 to {_MAX_AXES}", str(self.integer(keyword)))
 
     def _image_shape(self, prefix: str) -> tuple[int, list[int]]:
-        """BITPIX and the axes, or those of the image in a compressed table (prefix Z)."""
+        """BITPIX and the lengths of the axes; with prefix Z, those of the image inside a compressed table."""
         bitpix = self.integer(f"{prefix}BITPIX")
         if bitpix not in _BITPIX:
             raise self.broken(f"{prefix}BITPIX to be one of {_BITPIX}", str(bitpix))

@@ -1,6 +1,6 @@
-"""The cards that make an HDU, as astropy shows them, where there is nothing for it to judge.
+"""Structural cards, which describe the HDU itself, as astropy shows them; or astropy must be asked.
 
-They are shown as they are, but those of a table with a tile-compressed image as those of the image inside (FITS
+Astropy shows them as they are. For a table with a tile-compressed image it shows those of the image inside (FITS
 standard 4.0, section 10.1).
 """
 
@@ -12,8 +12,9 @@ from lco_ingester.file.headers.odd_cards import PlainValue
 
 Values = dict[str, PlainValue]
 
-_SHAPE = re.compile(
-    r"(?=.{1,8}\Z)(?:SIMPLE|XTENSION|BITPIX|NAXIS\d*|PCOUNT|GCOUNT|GROUPS|EXTEND|BLOCKED|INHERIT|EXT(NAME|VER|LEVEL)|NEXTEND"
+_STRUCTURAL = re.compile(
+    r"(?=.{1,8}\Z)(?:"
+    r"SIMPLE|XTENSION|BITPIX|NAXIS\d*|PCOUNT|GCOUNT|GROUPS|EXTEND|BLOCKED|INHERIT|EXT(NAME|VER|LEVEL)|NEXTEND"
     r"|BSCALE|BZERO|BLANK|CHECKSUM|DATASUM|Z[A-Z0-9_-]*|TFIELDS|THEAP"
     r"|T(TYPE|FORM|UNIT|NULL|SCAL|ZERO|DISP|BCOL|DIM|CTYP|CUNI|CRPX|CRVL|CDLT|RPOS)\d+)"
 )
@@ -37,46 +38,46 @@ _NOT_SHOWN = {"EXTNAME": "COMPRESSED_IMAGE", "BSCALE": 0, "BZERO": 0}
 
 
 @lru_cache(maxsize=4096)
-def is_shape(keyword: str) -> bool:
-    """Whether astropy reads a keyword, or writes it anew, when it makes an HDU.
+def is_structural(keyword: str) -> bool:
+    """Whether astropy reads or writes the keyword when it makes an HDU.
 
     Structure (FITS standard 4.0, section 4.4.1), tables (sections 7.2 and 7.3), compressed images (section 10).
     """
-    return _SHAPE.fullmatch(keyword) is not None
+    return _STRUCTURAL.fullmatch(keyword) is not None
 
 
-def shown(shape: Values, number: int, count: int) -> Values | None:
-    """What astropy shows of these cards of HDU `number` of `count`; None if it must be asked.
+def as_astropy_shows(cards: Values, number: int, count: int) -> Values | None:
+    """These cards of HDU `number` of `count` as astropy shows them; None if it must be asked.
 
-    The header is one whose sizes have been judged (`structure`).
+    `raw_header` has checked the sizes before.
     """
-    kind = shape.get("XTENSION", "IMAGE")
-    if ("SIMPLE" in shape) != (number == 0) or "GROUPS" in shape or kind not in ("IMAGE", "BINTABLE"):
+    kind = cards.get("XTENSION", "IMAGE")
+    if ("SIMPLE" in cards) != (number == 0) or "GROUPS" in cards or kind not in ("IMAGE", "BINTABLE"):
         return None
-    if number == 0 or not holds_image(shape):
-        return as_written(shape, number, count)
-    return _image_inside(shape) if _is_usual(shape) else None
+    if number == 0 or not holds_image(cards):
+        return as_written(cards, number, count)
+    return _image_inside(cards) if _is_usual(cards) else None
 
 
-def holds_image(shape: Values) -> bool:
+def holds_image(cards: Values) -> bool:
     """Whether these are the cards of a table with a tile-compressed image. `Z...` means nothing elsewhere."""
-    return shape.get("XTENSION") == "BINTABLE" and shape.get("ZIMAGE") is True
+    return cards.get("XTENSION") == "BINTABLE" and cards.get("ZIMAGE") is True
 
 
-def as_written(shape: Values, number: int, count: int) -> Values:
+def as_written(cards: Values, number: int, count: int) -> Values:
     """The cards themselves; a first HDU that others follow has an EXTEND."""
-    return {"EXTEND": True, **shape} if number == 0 and count > 1 else shape
+    return {"EXTEND": True, **cards} if number == 0 and count > 1 else cards
 
 
-def as_text(shape: Values) -> str:
+def as_text(cards: Values) -> str:
     """The cards for astropy to read: in the fixed format, whatever they looked like, with an END.
 
     A compressed image has a ZTILEn for each axis: without one a tile is a row (FITS standard 4.0, section 10.1.1).
     """
-    axes = shape.get("ZNAXIS") if holds_image(shape) else None
+    axes = cards.get("ZNAXIS") if holds_image(cards) else None
     tiles = range(1, axes + 1) if isinstance(axes, int) else ()
-    rows: Values = {f"ZTILE{axis}": shape.get("ZNAXIS1", 1) if axis == 1 else 1 for axis in tiles}
-    return "".join(_card(keyword, value) for keyword, value in {**shape, **rows, **shape}.items()) + "END".ljust(80)
+    rows: Values = {f"ZTILE{axis}": cards.get("ZNAXIS1", 1) if axis == 1 else 1 for axis in tiles}
+    return "".join(_card(keyword, value) for keyword, value in {**cards, **rows, **cards}.items()) + "END".ljust(80)
 
 
 def _card(keyword: str, value: PlainValue) -> str:
@@ -93,7 +94,7 @@ def _card(keyword: str, value: PlainValue) -> str:
 
 
 def _is_usual(table: Values) -> bool:
-    """Whether it is a compressed image as writers make it; whatever else it may be is for astropy to judge."""
+    """Whether it is a compressed image as the usual writers make it; all others are left to astropy."""
     fields, axes = table.get("TFIELDS"), table.get("ZNAXIS")
     if not (isinstance(fields, int) and isinstance(axes, int)):
         return False

@@ -24,54 +24,54 @@ __all__ = ["Outline", "Polygon", "describes_sky", "footprint", "outline"]
 Polygon = dict[str, Any]
 
 _SPECTROGRAPH = ("RADIUS", "RA", "DEC")
-_ODD_VALUES = (ValueError, TypeError, AttributeError, ArithmeticError, LookupError, RuntimeError, fits.VerifyError)
+_VALUE_ERRORS = (ValueError, TypeError, AttributeError, ArithmeticError, LookupError, RuntimeError, fits.VerifyError)
 _ROUNDING = 1e-9  # degrees
-_SOURCE_LINE = re.compile(r"ERROR \d+ in \S+ at line \d+ of file \S+:\s")  # wcslib's, before each of its reasons
+_SOURCE_LINE = re.compile(r"ERROR \d+ in \S+ at line \d+ of file \S+:\s")  # wcslib writes this before its reasons
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Outline:
-    """A frame's area, or None, and why it is so; `odd`: the header means one, and its numbers give none."""
+    """A frame's area, or None, and the reason. `is_invalid`: the header describes an area, but its values are wrong."""
 
     polygon: Polygon | None
     why: str
-    odd: bool = False
+    is_invalid: bool = False
 
 
 def footprint(header: Mapping[str, Any], filename: str = "") -> Polygon | None:
     """A closed GeoJSON Polygon of [RA, Dec] in degrees of the ICRS (RFC 7946, section 3.1.6), or None.
 
-    Its edges are great circles, as those of a PostGIS geography. A spectrograph's is a square around its pointing, an
-    image's goes from corner to corner. A header that speaks of no place on the sky gives None; one whose numbers give
-    no area, None and a warning: the frame is worth archiving all the same.
+    Its edges are great circles, as in a PostGIS geography. For a spectrograph it is a square around the pointing, for
+    an image it follows the edges. It is None if the header does not describe a place on the sky; it
+    is None, with a warning that names `filename`, if the header's values are wrong. The frame is archived nevertheless.
     """
     found = outline(header)
-    if found.odd:
+    if found.is_invalid:
         logger.warning("%s: no footprint: %s", filename, found.why)
     return found.polygon
 
 
 def outline(header: Mapping[str, Any]) -> Outline:
-    """What `footprint` finds, with its reason."""
+    """The polygon and the reason for it, or the reason why there is none."""
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", AstropyWarning)  # it mends old-fashioned cards and says so
-            warnings.simplefilter("ignore", RuntimeWarning)  # numpy's, of numbers that are refused later
+            warnings.simplefilter("ignore", AstropyWarning)  # it fixes old cards and warns about it
+            warnings.simplefilter("ignore", RuntimeWarning)  # numpy warns of numbers that are refused later
             ring, why = _ring(header)
             _refuse_half_circle(ring)
     except NoPlaceError as error:
         return Outline(None, str(error))
-    except _ODD_VALUES as error:
-        return Outline(None, shorten(_SOURCE_LINE.sub("", str(error)), 300), odd=True)
+    except _VALUE_ERRORS as error:
+        return Outline(None, shorten(_SOURCE_LINE.sub("", str(error)), 300), is_invalid=True)
     return Outline({"type": "Polygon", "coordinates": [[*ring, ring[0]]]}, why)
 
 
 def _refuse_half_circle(ring: list[list[float]]) -> None:
     """Raises ValueError for a ring 180 degrees wide in RA, on which the archive breaks (docs/record.md, "area").
 
-    It has a pole on its edge, or is a line through it.
+    Such a ring has a pole on its edge, or is a line through the pole.
     """
     longitudes = sorted(ra for ra, _ in ring)
     gaps = (after - ra for ra, after in pairwise([*longitudes, longitudes[0] + 360.0]))
@@ -81,5 +81,5 @@ def _refuse_half_circle(ring: list[list[float]]) -> None:
 
 def _ring(header: Mapping[str, Any]) -> tuple[list[list[float]], str]:
     if all(is_set(header.get(keyword)) for keyword in _SPECTROGRAPH):
-        return pointing_ring(header), "a square around the pointing, for RADIUS, RA and DEC are set"
+        return pointing_ring(header), "a square around the pointing, because RADIUS, RA and DEC are set"
     return image_ring(header, sky_of(header)), "the image's corners, by its WCS"

@@ -1,4 +1,4 @@
-"""A header's values, looked at with suspicion."""
+"""Checked access to a header's values."""
 
 import math
 from collections.abc import Mapping
@@ -8,13 +8,13 @@ from lco_ingester.record.values import is_set
 
 
 class NoPlaceError(Exception):
-    """The header speaks of no place on the sky; its text says why. Nothing is wrong with that."""
+    """The header does not describe a place on the sky; the text says why. This is not an error."""
 
 
 def number(header: Mapping[str, Any], keyword: str) -> float:
     """The finite number of a card.
 
-    Raises ValueError if there is none: text does not count, whatever it says (FITS standard 4.0, section 4.2.4).
+    Raises ValueError if there is none: a text is not a number, whatever it says (FITS standard 4.0, section 4.2.4).
     """
     value = header.get(keyword)
     if not isinstance(value, (int, float)) or isinstance(value, bool) or not math.isfinite(value):
@@ -23,7 +23,7 @@ def number(header: Mapping[str, Any], keyword: str) -> float:
 
 
 def upper(header: Mapping[str, Any], keyword: str) -> str:
-    """The text of a card in upper case, '' if it has no value. Raises ValueError if it is no text."""
+    """The text of a card in upper case, '' if it has no value. Raises ValueError if it is not a text."""
     value = header.get(keyword)
     if not is_set(value):
         return ""

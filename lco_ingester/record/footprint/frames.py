@@ -1,4 +1,4 @@
-"""Which celestial coordinates a header uses (FITS standard 4.0, section 8.3)."""
+"""The celestial coordinate system of a header (FITS standard 4.0, section 8.3)."""
 
 import re
 from collections.abc import Mapping
@@ -18,18 +18,18 @@ from astropy.time import Time
 from lco_ingester.record.values import is_set
 
 LATITUDE_OF = {"RA": "DEC", "GLON": "GLAT", "ELON": "ELAT", "SLON": "SLAT"}
-"""The axes that stay where they are on the sky, longitude → latitude."""
+"""Axes that are fixed on the sky, longitude → latitude."""
 
 _BESSEL_BEFORE = 1984.0  # an equinox without a system means FK4 before, FK5 after
 _J2000 = 2000.0
 _FIRST_YEAR, _LAST_YEAR = 1800.0, 2200.0
-_NEGLIGIBLE = 1e-3  # years of precession: 0.05 arcsec. FK5 of J2000 differs from the ICRS by less
+_NEGLIGIBLE = 1e-3  # years of precession: 0.05 arcsec; FK5 of J2000 differs from the ICRS by less
 
 
 def frame_of(header: Mapping[str, Any], longitude: str, system: str) -> BaseCoordinateFrame | None:
     """The frame of these coordinates, None if it is the ICRS to 0.1 arcsec; `system` is RADESYS.
 
-    Raises ValueError for what cannot be turned into the ICRS.
+    Raises ValueError if they cannot be transformed to the ICRS.
     """
     if longitude == "GLON":
         return Galactic()
@@ -41,7 +41,7 @@ def frame_of(header: Mapping[str, Any], longitude: str, system: str) -> BaseCoor
     if longitude == "ELON":
         return BarycentricMeanEcliptic(equinox=_julian(equinox or _J2000))
     if system == "GAPPT":
-        raise ValueError("its RADESYS is GAPPT: apparent places of an unknown moment")
+        raise ValueError("its RADESYS is GAPPT: apparent places at an unknown time")
     if system in ("FK4", "FK4-NO-E") or (system != "FK5" and equinox and equinox < _BESSEL_BEFORE):
         moment = Time(equinox or 1950.0, format="byear")
         return FK4NoETerms(equinox=moment) if system == "FK4-NO-E" else FK4(equinox=moment)
@@ -51,14 +51,14 @@ def frame_of(header: Mapping[str, Any], longitude: str, system: str) -> BaseCoor
 
 
 def _equinox(header: Mapping[str, Any]) -> float | None:
-    """EQUINOX, or EPOCH as old headers have it, in years; a number, or a text that may begin with J or B."""
+    """EQUINOX, or EPOCH in old headers, in years: a number, or a text that may begin with J or B."""
     keyword = "EQUINOX" if is_set(header.get("EQUINOX")) else "EPOCH"
     value = header.get(keyword)
     if not is_set(value):
         return None
     found = re.fullmatch(r"[JB]?(\d{4}(\.\d*)?)", str(value).strip().upper())
     if not found or not _FIRST_YEAR <= float(found[1]) <= _LAST_YEAR:
-        raise ValueError(f"its {keyword} is {value!r}, no year of an equinox")
+        raise ValueError(f"its {keyword} is {value!r}, not the year of an equinox")
     return float(found[1])
 
 

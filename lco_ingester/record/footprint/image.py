@@ -11,16 +11,16 @@ from lco_ingester.record.footprint.pointing import in_circle
 from lco_ingester.record.footprint.sky import Sky
 
 _STEPS = 64  # along each side, a power of two
-_GRID = 8  # points in the inside of the image, in each direction
-_BOW = 0.5  # pixels that a side may leave its great circle, before it gets a point in between
-_LONGEST = 0.5  # of an edge, on the touching plane: some 27 degrees
-_ROUNDING = 1e-12  # of a position on the touching plane, in radians
+_GRID = 8  # points inside the image, in each direction
+_MAX_BOW = 0.5  # pixels that a side may deviate from a great circle before it gets more points
+_MAX_EDGE = 0.5  # length of an edge on the tangent plane: about 27 degrees
+_ROUNDING = 1e-12  # of a position on the tangent plane, in radians
 
 
 def _fractions() -> Points:
-    """Points along the four sides of an image, each beginning with its corner, then a grid of its inside.
+    """Points along the four sides of an image, each side from its corner, then a grid of points inside.
 
-    As parts of its width and height, from 0 to 1; read-only.
+    As fractions of width and height, from 0 to 1; read-only.
     """
     way, start, end = np.arange(_STEPS) / _STEPS, np.zeros(_STEPS), np.ones(_STEPS)
     sides = [(start, way), (way, end), (end, 1.0 - way), (1.0 - way, start)]
@@ -36,8 +36,8 @@ _FRACTIONS = _fractions()
 def image_ring(header: Mapping[str, Any], sky: Sky) -> list[list[float]]:
     """The sky at the pixels (1,1), (1,NAXIS2), (NAXIS1,NAXIS2), (NAXIS1,1), counted from 1.
 
-    Between two corners there are as many points as the side needs to be followed by great circles: none in a tangential
-    projection. Raises ValueError if a polygon cannot say where the image lies.
+    Between two corners there are as many points as great circles need to follow the side: none in a tangential
+    projection. Raises ValueError if no polygon can describe the image.
     """
     width, height = _pixels(header, "NAXIS1"), _pixels(header, "NAXIS2")
     positions = sky.positions(1.0 + _FRACTIONS * np.array([width - 1, height - 1], dtype=np.float64))
@@ -57,11 +57,11 @@ def _pixels(header: Mapping[str, Any], keyword: str) -> int:
 
 
 def _needed(ring: Plane, side: int, pixels: int) -> range:
-    """Which points of the outline stand for a side: the fewest, evenly spread, that follow it closely enough."""
+    """The points of the outline that represent a side: evenly spaced, and as few as follow it closely enough."""
     first = side * _STEPS
     curve = ring[first : first + _STEPS + 1]
     lengths = abs(np.diff(curve))
-    if lengths.max() > _LONGEST:
+    if lengths.max() > _MAX_EDGE:
         raise ValueError("its WCS tears the image apart")
     step = _STEPS
     while step > 1 and not all(
@@ -73,4 +73,4 @@ def _needed(ring: Plane, side: int, pixels: int) -> range:
 
 
 def _straight(curve: Plane, length: float, pixels: float) -> bool:
-    return length <= _LONGEST and bow(curve) * pixels <= _BOW * length + _ROUNDING * pixels
+    return length <= _MAX_EDGE and bow(curve) * pixels <= _MAX_BOW * length + _ROUNDING * pixels

@@ -1,4 +1,4 @@
-"""From pixels to degrees: one matrix out of three dialects (FITS standard 4.0, sections 8.1.2 and 8.2)."""
+"""The matrix from pixels to degrees, from three conventions (FITS standard 4.0, sections 8.1.2 and 8.2)."""
 
 import math
 from collections.abc import Mapping
@@ -14,11 +14,11 @@ _PC = {"PC1_1": 1.0, "PC1_2": 0.0, "PC2_1": 0.0, "PC2_2": 1.0}
 def cd_matrix(header: Mapping[str, Any], latitude_axis: int) -> dict[str, float] | None:
     """The four CDi_j of a header that has them, or has PCi_j, CDELTi or CROTAi; None if it has too few.
 
-    Astropy knows the dialects too, but applies the distortions of TPV to what CDELT has not yet turned into degrees.
+    Astropy knows these conventions too, but applies the distortions of TPV before CDELT has scaled to degrees.
     Raises ValueError if a card holds no number.
     """
     if any(is_set(header.get(keyword)) for keyword in _CD):
-        # One that lacks some of the four comes from a camera whose WCS was never made: by its own values, not zeros.
+        # If some of the four are missing, the WCS was never calibrated; the missing ones are not zero.
         return {key: number(header, key) for key in _CD} if all(is_set(header.get(key)) for key in _CD) else None
     has_pc = any(is_set(header.get(keyword)) for keyword in _PC)
     scaled = [is_set(header.get(keyword)) for keyword in ("CDELT1", "CDELT2")]
@@ -34,7 +34,7 @@ def _pc(header: Mapping[str, Any]) -> dict[str, float]:
 
 
 def _rotation(header: Mapping[str, Any], latitude_axis: int, delta: Mapping[str, float]) -> dict[str, float]:
-    """The PCi_j of the older CROTA, which belongs to the latitude's axis and turns after the scaling."""
+    """The PCi_j of the older CROTA, which belongs to the latitude's axis and rotates after the scaling."""
     keyword = f"CROTA{latitude_axis}"
     turn = math.radians(number(header, keyword)) if is_set(header.get(keyword)) else 0.0
     if turn and not (delta["1"] and delta["2"]):

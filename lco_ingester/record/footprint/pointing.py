@@ -9,20 +9,20 @@ from astropy.coordinates import Angle
 
 _CORNERS = ((-1, 1), (1, 1), (1, -1), (-1, -1))  # to the east and to the north, in radii
 _LARGEST_RADIUS = 20.0  # degrees
-# With the pole (or the sky's own roundness) farther away than this many radii the square is drawn in RA and Dec. It
-# then misses no more than 5 % of a radius of what it should cover; and the radii in use are arcseconds.
+# If the pole is farther away than this many radii, the square is calculated in RA and Dec. The error is then at most
+# 5 % of a radius, and radii in use are arcseconds.
 _FAR = 10.0
 
 
 def pointing_ring(header: Mapping[str, Any]) -> list[list[float]]:
     """The four corners of a square of half-side RADIUS (arcseconds) around RA (hours) and DEC (degrees).
 
-    Raises ValueError and other errors of astropy's Angle if these are no place on the sky.
+    Raises ValueError, or another error of astropy's Angle, if these are not a place on the sky.
     """
     ra, dec = _degrees(header, "RA", units.hourangle), _degrees(header, "DEC", units.degree)
     radius = _degrees(header, "RADIUS", units.arcsec)
     if not (abs(ra) <= 360.0 and abs(dec) <= 90.0 and 0.0 <= radius <= _LARGEST_RADIUS):
-        raise ValueError(f"RA {ra:g}, DEC {dec:g}, RADIUS {radius:g}, in degrees, are no place on the sky")
+        raise ValueError(f"RA {ra:g}, DEC {dec:g}, RADIUS {radius:g}, in degrees, are not a place on the sky")
     if math.radians(radius) * max(1.0, abs(math.tan(math.radians(dec)))) * _FAR <= 1.0:
         width = radius / math.cos(math.radians(dec))
         corners = [(ra + east * width, dec + north * radius) for east, north in _CORNERS]
@@ -34,7 +34,7 @@ def pointing_ring(header: Mapping[str, Any]) -> list[list[float]]:
 def in_circle(ra: float) -> float:
     """An RA in 0 ≤ RA < 360 degrees."""
     turned = ra % 360.0
-    return turned if turned < 360.0 else 0.0  # the remainder of a tiny negative number is rounded up to 360
+    return turned if turned < 360.0 else 0.0  # the remainder of a tiny negative number rounds up to 360
 
 
 def _degrees(header: Mapping[str, Any], keyword: str, unit: units.UnitBase) -> float:
@@ -45,7 +45,7 @@ def _degrees(header: Mapping[str, Any], keyword: str, unit: units.UnitBase) -> f
 
 
 def _from_tangent_plane(ra: float, dec: float, radius: float, east: int, north: int) -> tuple[float, float]:
-    """A corner of the square in the tangent plane: its great circles touch the circle of `radius`, over a pole too."""
+    """A corner of the square on the tangent plane, whose sides touch the circle of `radius`; correct at a pole too."""
     side, sin, cos = math.tan(math.radians(radius)), math.sin(math.radians(dec)), math.cos(math.radians(dec))
     x, y, z = cos - north * side * sin, east * side, sin + north * side * cos
     return ra + math.degrees(math.atan2(y, x)), math.degrees(math.atan2(z, math.hypot(x, y)))

@@ -21,7 +21,7 @@ Points = npt.NDArray[np.float64]
 
 _PLAIN = frozenset({"CRPIX1", "CRPIX2", "LONPOLE", "LATPOLE", *PV})
 _DISTORTED = _PLAIN | SIP
-# Those of the standard, section 8.5, and TPV. TNX and ZPX keep their distortions where astropy does not look.
+# Those of the standard, section 8.5, and TPV. Astropy does not read the distortions of TNX and ZPX.
 _PROJECTIONS = {
     "AZP", "SZP", "TAN", "STG", "SIN", "ARC", "ZPN", "ZEA", "AIR", "CYP", "CEA", "CAR", "MER", "COP", "COE", "COD",
     "COO", "SFL", "PAR", "MOL", "AIT", "BON", "PCO", "TSC", "CSC", "QSC", "HPX", "XPH", "TPV",
@@ -34,18 +34,18 @@ class Sky:
     """From a pixel to the sky."""
 
     wcs: WCS
-    """With the longitude as its first axis."""
+    """Its first axis is the longitude."""
     frame: BaseCoordinateFrame | None
-    """Of the WCS's own longitude and latitude; None if these are RA and Dec of the ICRS."""
+    """The frame of its longitude and latitude; None if these are RA and Dec of the ICRS."""
 
     def positions(self, pixels: Points) -> Points:
-        """RA and Dec in degrees of these pixels (x, y), counted from 1, distortions included.
+        """RA and Dec in degrees of these pixels (x, y), counted from 1, with distortions.
 
-        Raises ValueError if one of them lies nowhere on the sky.
+        Raises ValueError if one of them is not on the sky.
         """
         world = np.asarray(self.wcs.all_pix2world(pixels, 1), dtype=np.float64)
         if not np.isfinite(world).all():
-            raise ValueError("its WCS puts a part of the image nowhere on the sky")
+            raise ValueError("its WCS puts a part of the image outside the sky")
         if self.frame is None:
             return world
         longitude, latitude = world.T * degree
@@ -55,15 +55,15 @@ class Sky:
 
 
 def sky_of(header: Mapping[str, Any]) -> Sky:
-    """The way from an image's pixels to the sky.
+    """The transformation from an image's pixels to the sky.
 
-    Raises NoPlaceError if its header says that there is none; ValueError, or another error of astropy's, if the cards
+    Raises NoPlaceError if the header has none; ValueError, or another error of astropy's, if the cards
     make no sense.
     """
     if not (is_set(header.get("NAXIS1")) and is_set(header.get("NAXIS2"))):
         raise NoPlaceError("neither RADIUS, RA and DEC nor an image's NAXIS1 and NAXIS2 are set")
     if is_set(header.get("NAXIS3")):
-        raise NoPlaceError("NAXIS3 is set: a cube and no image")
+        raise NoPlaceError("NAXIS3 is set: a cube, not an image")
     types = [upper(header, "CTYPE1"), upper(header, "CTYPE2")]
     names = [ctype[:4].rstrip("-") for ctype in types]
     longitude = next((name for name in names if LATITUDE_OF.get(name) in names), None)
@@ -80,13 +80,13 @@ def sky_of(header: Mapping[str, Any]) -> Sky:
     latitude = cards[f"CRVAL{latitude_axis}"]
     if abs(latitude) > 90.0 and cards.get(f"CUNIT{latitude_axis}", "deg") == "deg":
         raise ValueError(f"its reference pixel has the latitude {latitude}")
-    # With TPV astropy takes the first axis for the longitude.
+    # With TPV astropy assumes that the first axis is the longitude.
     wcs = wcs_of(cards, (1, 2) if latitude_axis == 2 else (2, 1))
     return Sky(wcs, frame_of(header, longitude, upper(header, "RADESYS") or upper(header, "RADECSYS")))
 
 
 def _cards(header: Mapping[str, Any], types: list[str], matrix: Mapping[str, float]) -> dict[str, Any]:
-    """The cards that the WCS is made of, each of them checked, so that none is taken for its default unseen."""
+    """The cards of the WCS, each of them checked, so that no bad value silently becomes a default."""
     cards: dict[str, Any] = {}
     distorted = _sip_order(header) > 1 and not any(ctype.endswith("-TPV") for ctype in types)
     for axis, ctype in enumerate(types, start=1):

@@ -1,4 +1,4 @@
-"""Checked cards → astropy's WCS, value by value: read from a header, the same WCS takes it thirty times as long."""
+"""Checked cards → astropy's WCS, value by value, because astropy takes thirty times as long to read a header."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -14,20 +14,20 @@ SIP = frozenset(
 )
 """The cards of SIP's polynomials."""
 
-_SCAMP = 5  # with a PV from this one on, TAN means TPV, as SCAMP wrote it before 2012: TAN's own end with PV1_4
+_SCAMP = 5  # from this PV on, TAN means TPV, as SCAMP wrote before 2012; those of TAN itself end with PV1_4
 
 
 def wcs_of(cards: Mapping[str, Any], axes: Sequence[int]) -> WCS:
     """The WCS of CTYPEi, CRVALi, CDi_j and, if they are there, CUNITi, CRPIXj, LONPOLE, LATPOLE, PVi_m and SIP's cards.
 
-    `axes` are its world axes, in the order that is wanted. It is the same as that of WCS(header, naxis=2), to the last
+    `axes` are its world axes in the order of the result. The result is identical to WCS(header, naxis=2), to the last
     bit. Raises ValueError, or another error of astropy's, if the cards make no sense.
     """
     wcs = WCS(naxis=2, fix=False)
     types = [cards[f"CTYPE{axis}"] for axis in axes]
     wcs.wcs.ctype = [each.replace("-TAN", "-TPV") for each in types] if _is_scamp(types, cards) else types
     units = [cards.get(f"CUNIT{axis}", "deg") for axis in axes]
-    if units != ["deg", "deg"]:  # they are the default, and units are what astropy takes longest to read
+    if units != ["deg", "deg"]:  # they are the default, and astropy is slow at reading units
         wcs.wcs.cunit = units
     wcs.wcs.crval = [cards[f"CRVAL{axis}"] for axis in axes]
     wcs.wcs.cd = [[cards[f"CD{axis}_{pixel}"] for pixel in (1, 2)] for axis in axes]
@@ -37,7 +37,7 @@ def wcs_of(cards: Mapping[str, Any], axes: Sequence[int]) -> WCS:
     parameters = [(*PV[key], cards[key]) for key in cards if key in PV]
     wcs.wcs.set_pv([(1 + axes.index(axis), index, value) for axis, index, value in parameters])
     wcs.sip = _sip(cards)
-    # In the order of WCS(header, naxis=2): `fix` comes too late for a unit, and only mends PVs that stand beside SIP.
+    # In the order of WCS(header, naxis=2): `fix` is too late for a unit, and only fixes PVs that stand next to SIP.
     wcs.wcs.set()
     wcs.fix()
     wcs.wcs.set()
@@ -49,9 +49,9 @@ def _is_scamp(types: Sequence[str], cards: Mapping[str, Any]) -> bool:
 
 
 def _sip(cards: Mapping[str, Any]) -> Sip | None:
-    """SIP's polynomials; none if that of the second axis has no order above 1.
+    """SIP's polynomials; None if that of the second axis has no order above 1.
 
-    Raises ValueError, as astropy does of a header, if an order or the point from which they count is missing.
+    Raises ValueError, as astropy does for a header, if an order or the reference pixel is missing.
     """
     first, second = cards.get("A_ORDER", 0.0), cards.get("B_ORDER", 0.0)
     if max(first, second) <= 1:
@@ -69,7 +69,7 @@ def _sip(cards: Mapping[str, Any]) -> Sip | None:
 
 
 def _polynomial(cards: Mapping[str, Any], name: str, order: int) -> npt.NDArray[np.float64]:
-    """Its coefficients of x^i y^j, up to the order of the whole."""
+    """The coefficients of x^i y^j, with i + j up to `order`."""
     coefficients = np.zeros((order + 1, order + 1))
     for i in range(order + 1):
         for j in range(order + 1 - i):
