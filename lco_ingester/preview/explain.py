@@ -78,7 +78,7 @@ def _of_record(
     doubt = ""
     if () in missing:
         chosen = missing.index(())
-        doubt = doubt_of_area(contents.headers[chosen])
+        doubt = doubt_of_area(contents.headers[chosen], rules.keys)
         yield from _of_rules(contents.headers[chosen], dates[chosen], file, rules)
     if validated is None:
         assert failure is not None  # noqa: S101  # one of the two is there

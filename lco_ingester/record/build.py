@@ -12,9 +12,9 @@ from lco_ingester.exceptions import HeaderMissingError, HeaderValueError
 from lco_ingester.file.headers.frame_header import FrameHeader, Header, cards, json_value
 from lco_ingester.frame import Record, StorageFacts
 from lco_ingester.record import lco, ocs
-from lco_ingester.record.cleanup import Cards, FrameName, observation_date
+from lco_ingester.record.cleanup import Cards, FrameName, observation_date, with_pointing
 from lco_ingester.record.dates import parse_date
-from lco_ingester.record.footprint import describes_sky
+from lco_ingester.record.footprint import keywords_of_area
 from lco_ingester.record.rules import Keywords, RecordRules
 
 FORMATS = {each.name: each for each in (lco.FORMAT, ocs.FORMAT)}
@@ -33,7 +33,7 @@ def build_record(headers: Iterable[Header], basename: str, extension: str, rules
     record_format = FORMATS[rules.archive_record_format]
     record = record_format.record(cards_of(chosen, rules.header_blacklist), FrameName(basename, extension), rules)
     _refuse_lost(record, rules)
-    if record["area"] is not None and (why := doubt_of_area(chosen)):
+    if record["area"] is not None and (why := doubt_of_area(chosen, rules.keys)):
         logger.warning("%s: no footprint: %s", basename + extension, why)
         record["area"] = None
     return record
@@ -61,10 +61,11 @@ def lacking(header: Header, required: Iterable[str]) -> tuple[str, ...]:
     return tuple(keyword for keyword in required if keyword not in header)
 
 
-def doubt_of_area(header: Header) -> str:
-    """Why the area of a header cannot be known though its numbers give one: '' if it can."""
-    repeated = header.repeated if isinstance(header, FrameHeader) else frozenset()
-    doubtful = sorted(filter(describes_sky, repeated))
+def doubt_of_area(header: Header, keys: Keywords) -> str:
+    """Why the area of a header is not certain although its numbers give one; '' if it is certain."""
+    if not isinstance(header, FrameHeader) or not header.repeated:
+        return ""
+    doubtful = sorted(keywords_of_area(with_pointing(header, keys), header.repeated))
     return f"{', '.join(doubtful)}: repeated with another value" if doubtful else ""
 
 

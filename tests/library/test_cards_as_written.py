@@ -282,6 +282,12 @@ def test_a_doubtful_wcs_costs_the_area_and_not_the_frame(
     assert [keyword in message and BASENAME in message for message in caplog.messages] == [True]
 
 
+def test_the_area_of_a_spectrograph_does_not_depend_on_the_wcs() -> None:
+    content = image({**WCS, "RADIUS": 2.0, "RA": "12:00:00", "DEC": "45:00:00"}, pixels=8)
+    assert record_of_file(with_lines(content, "CRVAL1  = 181.0"))["area"] is not None
+    assert record_of_file(with_lines(content, "RADIUS  = 3.0"))["area"] is None
+
+
 # Keywords of compressed images
 
 
