@@ -31,7 +31,7 @@ from lco_ingester.frame import Archived, Fingerprint, InArchive, Record, Uploade
 from lco_ingester.metrics import Metrics
 from lco_ingester.publisher import Publisher
 from lco_ingester.record.build import announcement, build_record, facts_of
-from lco_ingester.record.dates import make_dates_usable
+from lco_ingester.record.dates import add_date_of_mjd
 from lco_ingester.record.rules import RecordRules
 from lco_ingester.record.stored_object import StoredObject, describe_object
 from lco_ingester.services import Services
@@ -105,8 +105,8 @@ def read_contents(
 def make_record(contents: Contents, path: str, rules: RecordRules, checks: CheckPolicy) -> Validated:
     """The second half of `read_frame`: make the record. Reads nothing."""
     basename, extension = split_name(path)
-    for header in contents.headers:
-        make_dates_usable(header, rules.keys.observation_date, checks.date_from_mjd)
+    for header in contents.headers if checks.date_from_mjd else ():
+        add_date_of_mjd(header, rules.keys.observation_date)
     with named(path):
         record = build_record(contents.headers, basename, extension, rules)
         facts = facts_of(record, rules.keys)

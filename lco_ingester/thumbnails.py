@@ -71,7 +71,7 @@ def _frame_basename(thumbnail: Thumbnail, basename: str, key: str) -> str:
     found = thumbnail.frame_basename or split_name(str(thumbnail.metadata.get(key) or ""))[0]
     if not found and basename.endswith(f"-{thumbnail.size}"):
         found = basename.removesuffix(f"-{thumbnail.size}")
-    if not found:
+    if not found.strip():
         raise CompanionError(
             check="frame of the thumbnail",
             expected=f"{key} in the metadata, or a name ending in -{thumbnail.size}",

@@ -22,6 +22,8 @@ from lco_ingester.exceptions import (
 )
 from lco_ingester.frame import Fingerprint
 
+LONGEST_BASENAME = 1000  # characters that the archive takes
+
 
 class PathFile:
     """A file on a disk, opened when it is read.
@@ -128,6 +130,11 @@ def split_name(path: str) -> tuple[str, str]:
 def refuse_unusable_name(path: str) -> None:
     """Raises FileNameUnusableError for a name that S3 and the archive cannot hold."""
     name = PurePath(path).name
+    basename = split_name(path)[0]
+    if not basename.strip() or len(basename) > LONGEST_BASENAME:
+        raise FileNameUnusableError(
+            expected=f"1 to {LONGEST_BASENAME} characters before the extension", found=ascii(name[:80])
+        )
     if not name.isprintable():  # a byte that is not UTF-8 becomes a lone surrogate, which is not printable
         raise FileNameUnusableError(expected="printable characters in UTF-8", found=ascii(name))
 

@@ -5,6 +5,7 @@ What could do harm is refused: endless headers, too many members, and sparse mem
 have.
 """
 
+import re
 import tarfile
 from collections.abc import Iterator
 
@@ -36,6 +37,10 @@ from lco_ingester.file.validation import read_headers
 EXTENSIONS = (".tar.gz", ".tar")
 FRAME_MARKS = ("e00.fits", "e90.fits", "e91.fits")
 FITS_EXTENSIONS = (".fits", ".fits.fz", ".fits.gz")
+_FRAME_ENDS = tuple(mark + packed for mark in FRAME_MARKS for packed in ("", ".fz", ".gz"))
+# What describes another file and has its name: AppleDouble files of macOS, extended headers that an old tar wrote out
+# as files. A backslash may be another system's slash.
+_OF_ANOTHER = re.compile(r"(?:.*[/\\])?(?:\._[^/\\]|__MACOSX[/\\]|PaxHeaders?(?:\.\d+)?[/\\])", re.DOTALL)
 _BLOCK = tarfile.BLOCKSIZE
 _MAX_EXTENDED = 64 * 1024  # bytes of a header that only extends the next one, for example by a long name
 _MAX_DIGITS = 20  # of a size
@@ -44,8 +49,18 @@ _EXTENDED = (tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE)
 _EXTENDS_NEXT = _LONG_NAME + _EXTENDED
 
 
+def is_fits_member(name: str) -> bool:
+    """Whether a member of this name is a FITS file: its extension decides, and not a folder."""
+    return name.endswith(FITS_EXTENSIONS) and not _OF_ANOTHER.match(name)
+
+
+def is_frame(name: str) -> bool:
+    """Whether a member of this name can describe its package: the end of its own name decides, and not a folder."""
+    return name.endswith(_FRAME_ENDS) and not _OF_ANOTHER.match(name)
+
+
 def read_package(contents: Contents, checks: CheckPolicy) -> list[FrameHeader]:
-    """The headers of the first regular member whose whole name contains one of FRAME_MARKS.
+    """The headers of the first regular member that `is_frame`.
 
     `contents` is the unpacked tar. It is read to its end, so that a package that is still being written is not
     taken for complete. All its FITS members are checked. Raises TruncatedFrameError, EmptyFileError, PackageError,
@@ -55,9 +70,9 @@ def read_package(contents: Contents, checks: CheckPolicy) -> list[FrameHeader]:
     headers = None
     for name, member in _members(contents, checks):
         inside = checks.at(f"{checks.where}:{name}")
-        if headers is None and any(mark in name for mark in FRAME_MARKS):
+        if headers is None and is_frame(name):
             headers = _headers_of(member, name, inside, contents)
-        elif name.endswith(FITS_EXTENSIONS) and checks.is_enabled("members"):
+        elif is_fits_member(name) and checks.is_enabled("members"):
             inside.ran("members")
             try:
                 _headers_of(member, name, inside, contents)

@@ -67,7 +67,7 @@ def _of_record(
     contents: Contents, file: DataFile, settings: Settings, rules: RecordRules, checks: RecordingChecks, now: datetime
 ) -> Iterator[str]:
     keyword = rules.keys.observation_date
-    dates = [_written(header, keyword) for header in contents.headers]  # `steps` rewrites some forms of it
+    dates = [_written(header, keyword) for header in contents.headers]  # `steps` may add it
     validated, failure = None, None
     try:
         validated = steps.make_record(contents, file.path, rules, checks)
@@ -99,7 +99,7 @@ def _of_rules(header: Header, date: Any, file: DataFile, rules: RecordRules) -> 
         yield from text.of_rule(
             "numbers", "JSON has neither NaN nor infinity", {**full, **_not_json(header, full)}, full
         )
-        yield from text.of_rule("date", "the archive reads it in this form", written, full)
+        yield from text.of_rule("date", "MJD-OBS has it (DATE_FROM_MJD)", written, full)
         for rule in FORMATS[rules.archive_record_format].rules:
             before = dict(cleaned)
             why = rule(cleaned, name, rules)

@@ -7,12 +7,12 @@ from typing import Any, get_args
 
 from lco_ingester.exceptions import FailureKind, IngesterError
 from lco_ingester.file.datafile import DataFile, printable, split_name
-from lco_ingester.file.package import FRAME_MARKS, read_package
+from lco_ingester.file.package import FRAME_MARKS, is_frame, read_package
 from lco_ingester.file.types import FileType, OurType
 from lco_ingester.frame import Record, Validated
 from lco_ingester.preview.inspection import RecordingChecks
 from lco_ingester.preview.sketch import sketch
-from lco_ingester.record.cleanup import UNCHANGED
+from lco_ingester.record.cleanup import UNCHANGED, Doubt
 from lco_ingester.record.dates import parse_date
 from lco_ingester.record.footprint import Outline
 from lco_ingester.record.rules import RecordRules
@@ -38,11 +38,9 @@ def of_file(
     if contents is not None:
         yield f"  {contents.fingerprint.size} bytes, md5 {contents.md5}"
     yield f"  read as {_kind(kind)}"
-    member = next(
-        (place for place in checks.places if any(mark in place[len(file.path) :] for mark in FRAME_MARKS)), ""
-    )
-    if member:
-        yield f"  header from {member[len(file.path) + 1 :]}, its first member named *{', *'.join(FRAME_MARKS)}"
+    members = (place[len(file.path) + 1 :] for place in checks.places)
+    if member := next(filter(is_frame, members), ""):
+        yield f"  header from {member}, its first member named *{', *'.join(FRAME_MARKS)}"
 
 
 def _kind(kind: FileType | OurType) -> str:
@@ -109,9 +107,9 @@ def of_blacklist(keywords: Sequence[str]) -> Iterator[str]:
 def of_rule(name: str, why: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[str]:
     """What a rule has changed: old and new values, and the reason. Nothing, if it changed nothing."""
     changed = [keyword for keyword in {**before, **after} if _value(before, keyword) != _value(after, keyword)]
-    if not changed and why != UNCHANGED:
+    if not changed and why != UNCHANGED and not isinstance(why, Doubt):
         return
-    yield f"  {name}: {why}"
+    yield f"  {name}: {why}{' (logged as a warning)' if isinstance(why, Doubt) else ''}"
     for keyword in changed:
         yield f"    {keyword}: {_value(before, keyword)} → {_value(after, keyword)}"
 

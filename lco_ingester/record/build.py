@@ -1,6 +1,7 @@
 """Header → archive record; pure: no I/O, no clock (docs/record.md)."""
 
 import logging
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from datetime import datetime, time, timedelta
@@ -12,10 +13,12 @@ from lco_ingester.exceptions import HeaderMissingError, HeaderValueError
 from lco_ingester.file.headers.frame_header import FrameHeader, Header, cards, json_value
 from lco_ingester.frame import Record, StorageFacts
 from lco_ingester.record import lco, ocs
+from lco_ingester.record.acceptance import refuse_unacceptable
 from lco_ingester.record.cleanup import Cards, FrameName, observation_date, with_pointing
-from lco_ingester.record.dates import parse_date
+from lco_ingester.record.dates import parse_date, parse_time
 from lco_ingester.record.footprint import keywords_of_area
 from lco_ingester.record.rules import Keywords, RecordRules
+from lco_ingester.record.values import is_set
 
 FORMATS = {each.name: each for each in (lco.FORMAT, ocs.FORMAT)}
 # The fields of a nested record that an announcement has in addition to the header.
@@ -30,9 +33,11 @@ def build_record(headers: Iterable[Header], basename: str, extension: str, rules
     Raises HeaderMissingError if no HDU holds all required keywords, HeaderValueError if a value is impossible.
     """
     chosen = choose_header(headers, rules.required_headers)
-    record_format = FORMATS[rules.archive_record_format]
-    record = record_format.record(cards_of(chosen, rules.header_blacklist), FrameName(basename, extension), rules)
-    _refuse_lost(record, rules)
+    record_format, name = FORMATS[rules.archive_record_format], FrameName(basename, extension)
+    values = dict(cards_of(chosen, rules.header_blacklist))
+    record = record_format.record(values.items(), name, rules)
+    _refuse_lost(values, record, rules)
+    refuse_unacceptable(header_of(record), record, rules.keys)
     if record["area"] is not None and (why := doubt_of_area(chosen, rules.keys)):
         logger.warning("%s: no footprint: %s", basename + extension, why)
         record["area"] = None
@@ -69,19 +74,18 @@ def doubt_of_area(header: Header, keys: Keywords) -> str:
     return f"{', '.join(doubtful)}: repeated with another value" if doubtful else ""
 
 
-def _refuse_lost(record: Record, rules: RecordRules) -> None:
-    """A required keyword must be in the record itself, with a value; the numbers of a request may be null.
+def _refuse_lost(values: Mapping[str, Any], record: Record, rules: RecordRules) -> None:
+    """Raises HeaderValueError if a required keyword of the header is not in the record itself.
 
-    Raises HeaderValueError for one that the rules removed, or that is undefined.
+    Exceptions are the blacklist, and the clean-up rules for a keyword that is not set.
     """
-    header, keys = header_of(record), rules.keys
-    may_be_null = (keys.observation_id, keys.request_id, keys.requestgroup_id, keys.configuration_id)
+    header = header_of(record)
     for keyword in rules.required_headers:
-        if keyword in rules.header_blacklist:
+        if keyword in rules.header_blacklist or keyword in header or keyword.upper() in header:
             continue
-        name = keyword if keyword in header else keyword.upper()
-        if name not in header or (header[name] is None and name not in may_be_null):
-            raise HeaderValueError(check=keyword, expected="a value, because it is required", found="none")
+        value = values.get(keyword.upper(), values.get(keyword))
+        if is_set(value) and str(value).strip() not in rules.null_header_values:
+            raise HeaderValueError(check=keyword, expected="a value in the record", found="none after the clean-up")
 
 
 def header_of(record: Record) -> Record:
@@ -130,7 +134,7 @@ def end_of_exposure(header: Mapping[str, Any], keys: Keywords) -> datetime:
 def _stop(written: str, observed: datetime) -> datetime | None:
     """The end from a time of day, in UTC on this day or the next, or from a date with a time."""
     with suppress(ValueError, OverflowError):
-        stopped = datetime.combine(observed.date(), time.fromisoformat(written).replace(tzinfo=None))
+        stopped = datetime.combine(observed, time()) + parse_time(written)
         return stopped if stopped >= observed else stopped + timedelta(days=1)  # the exposure passed midnight
     with suppress(ValueError, OverflowError):
         return parse_date(written)
@@ -153,7 +157,16 @@ def _items(header: Mapping[str, Any], blacklist: tuple[str, ...]) -> Iterator[tu
             raise HeaderValueError(
                 check=str(keyword), expected="a text, a number, a flag or null", found=type(value).__name__
             )
+        if not _is_storable(keyword) or not _is_storable(value):
+            raise HeaderValueError(
+                check=ascii(keyword)[1:-1], expected="text in UTF-8 without a NUL", found=ascii(value)[:200]
+            )
         yield keyword, json_value(value)
+
+
+def _is_storable(value: Any) -> bool:
+    """Whether the archive's database can hold a value: a text without a NUL and without half a character."""
+    return not isinstance(value, str) or not re.search("[\0\ud800-\udfff]", value)
 
 
 def _section(header: Mapping[str, Any], basename: str, keys: Keywords) -> str:

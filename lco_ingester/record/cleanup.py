@@ -11,7 +11,7 @@ from typing import Any
 
 from lco_ingester.exceptions import HeaderValueError
 from lco_ingester.frame import Record
-from lco_ingester.record.dates import parse_date
+from lco_ingester.record.dates import parse_date, parse_night
 from lco_ingester.record.footprint import Polygon, footprint
 from lco_ingester.record.rules import Keywords, RecordRules
 
@@ -21,6 +21,12 @@ PACKAGE_REDUCTION_LEVEL = 90
 UNCHANGED = "the header has it"  # the reason of a rule that leaves the header's value
 
 Cards = Iterable[tuple[str, Any]]
+
+
+class Doubt(str):
+    """A reason that is also logged as a warning: the header says something that the record does not."""
+
+    __slots__ = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +69,12 @@ def catalogue(header: Record, name: FrameName, rules: RecordRules) -> str:
 
 
 def observation_day(header: Record, name: FrameName, rules: RecordRules) -> str:
-    """A missing day is taken from the date. Raises HeaderValueError if there is no date of observation."""
-    observed = observation_date(header, rules.keys)
-    if header.get(rules.keys.observation_day):
-        return ""
-    header[rules.keys.observation_day] = observed.strftime("%Y%m%d")
+    """A missing day is taken from the date. Raises HeaderValueError if the day or the date is not a date."""
+    keyword, observed = rules.keys.observation_day, observation_date(header, rules.keys)
+    if header.get(keyword):
+        header[keyword] = night_of(header, keyword)
+        return "the archive reads the night in this form"
+    header[keyword] = observed.date().isoformat().replace("-", "")
     return f"the day of {rules.keys.observation_date}, because the header has none"
 
 
@@ -110,10 +117,21 @@ def date_of(header: Mapping[str, Any], keyword: str) -> datetime:
     """The date under a keyword, in UTC without a time zone. Raises HeaderValueError if there is none."""
     value = header.get(keyword)
     try:
-        return parse_date(str(value))
+        return parse_date(value if isinstance(value, str) else "")
     except ValueError:
         raise HeaderValueError(
-            check=keyword, expected="an ISO 8601 date such as 2024-01-31T12:34:56.789", found=repr(value)
+            check=keyword, expected="a FITS date such as '2024-01-31T12:34:56.789'", found=repr(value)
+        ) from None
+
+
+def night_of(header: Mapping[str, Any], keyword: str) -> str:
+    """The night under a keyword, `YYYYMMDD`. Raises HeaderValueError if it is not a date."""
+    value = header.get(keyword)
+    try:
+        return parse_night(value)
+    except ValueError:
+        raise HeaderValueError(
+            check=keyword, expected="a night YYYYMMDD such as '20240131'", found=repr(value)
         ) from None
 
 
@@ -123,15 +141,16 @@ def area_of(header: Mapping[str, Any], keys: Keywords, name: FrameName) -> Polyg
 
 
 def with_pointing(header: Mapping[str, Any], keys: Keywords) -> dict[str, Any]:
-    """The header with the pointing under RADIUS, RA and DEC, where `footprint` looks for it."""
-    pointing = {"RADIUS": keys.radius, "RA": keys.ra, "DEC": keys.dec}
+    """The header with pointing and type under RADIUS, RA, DEC and OBSTYPE, where `footprint` looks for them."""
+    pointing = {"RADIUS": keys.radius, "RA": keys.ra, "DEC": keys.dec, "OBSTYPE": keys.configuration_type}
     renamed = {name: header.get(keyword) for name, keyword in pointing.items() if name != keyword}
     return {**header, **renamed}
 
 
 def related_frame(value: Any) -> str:
     """The name of a related frame without its extension; '' if there is none."""
-    return ("" if value is None else str(value)).split(".", 1)[0]
+    name = ("" if value is None else str(value)).split(".", 1)[0]
+    return name if name.strip() else ""
 
 
 def number_or_null(value: Any) -> Any:

@@ -1,11 +1,14 @@
 """A format of records, and the cleanup rules that every format has with its own lists of keywords."""
 
+import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from lco_ingester.frame import Record
-from lco_ingester.record.cleanup import Cards, CleanupRule, FrameName, area_of, related_frame
+from lco_ingester.record.cleanup import Cards, CleanupRule, Doubt, FrameName, area_of, related_frame
 from lco_ingester.record.rules import Keywords, RecordRules
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +26,9 @@ class RecordFormat:
         """The record of a header. Raises HeaderValueError."""
         header: Record = dict(cards)
         for rule in self.rules:
-            rule(header, name, rules)
+            why = rule(header, name, rules)
+            if isinstance(why, Doubt):
+                logger.warning("%s%s: %s", name.basename, name.extension, why)
         area = area_of(header, rules.keys, name)
         return {**self.finish(header, rules), "basename": name.basename, "area": area}
 

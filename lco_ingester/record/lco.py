@@ -2,9 +2,10 @@
 
 from lco_ingester.frame import Record
 from lco_ingester.record.cleanup import COMPLETE, FrameName, date_of, number_or_null, rounded_exposure
-from lco_ingester.record.dates import make_dates_usable
+from lco_ingester.record.dates import plain
 from lco_ingester.record.formats import RecordFormat, none_as_integer, nulls, related_frames
 from lco_ingester.record.rules import RecordRules
+from lco_ingester.record.times import RULES as TIMES
 from lco_ingester.record.values import is_set
 
 RELATED_FRAMES = (
@@ -27,7 +28,7 @@ INTEGERS = ("observation_id", "request_id")
 def _readable_public_date(header: Record, _: FrameName, rules: RecordRules) -> str:
     """Raises HeaderValueError if it is not a date: the archive would refuse it after the upload."""
     date_of(header, rules.keys.public_date)
-    make_dates_usable(header, rules.keys.public_date, from_mjd=False)
+    header[rules.keys.public_date] = plain(header[rules.keys.public_date])
     return "the archive reads it in this form"
 
 
@@ -58,7 +59,7 @@ def _exposure(header: Record, _: FrameName, __: RecordRules) -> str:
 FORMAT = RecordFormat(
     name="lco",
     rules=(
-        nulls(*INTEGERS), none_as_integer(*INTEGERS), *COMPLETE, _readable_public_date,
+        nulls(*INTEGERS), none_as_integer(*INTEGERS), *TIMES, *COMPLETE, _readable_public_date,
         related_frames(RELATED_FRAMES, keep_empty=False), _as_the_archive_reads, _optional_texts, _empty_numbers,
         _exposure,
     ),

@@ -6,8 +6,10 @@ from typing import Any
 from lco_ingester.exceptions import HeaderValueError
 from lco_ingester.frame import Record
 from lco_ingester.record.cleanup import COMPLETE, FrameName, date_of, number_or_null, rounded_exposure
+from lco_ingester.record.dates import plain
 from lco_ingester.record.formats import RecordFormat, none_as_integer, nulls, related_frames
 from lco_ingester.record.rules import Keywords, RecordRules
+from lco_ingester.record.times import RULES as TIMES
 
 RELATED_FRAMES = (
     "L1IDBIAS", "L1IDDARK", "L1IDFLAT", "L1IDSHUT", "L1IDMASK", "L1IDFRNG", "L1IDCAT", "L1IDARC", "L1ID1D", "L1ID2D",
@@ -95,13 +97,13 @@ def _text(value: Any) -> str:
 def _date(header: Record, keyword: str) -> str:
     """The date as written, or in a form that every archive reads. Raises HeaderValueError if it is not a date."""
     date, written = date_of(header, keyword), str(header[keyword])
-    return written if _PLAIN_DATE.fullmatch(written) and ":60" not in written else date.isoformat()
+    return written if _PLAIN_DATE.fullmatch(written) and plain(written) == written else date.isoformat()
 
 
 FORMAT = RecordFormat(
     name="ocs",
     rules=(
-        nulls(*INTEGERS), none_as_integer(*INTEGERS), _find_type, *COMPLETE,
+        nulls(*INTEGERS), none_as_integer(*INTEGERS), _find_type, *TIMES, *COMPLETE,
         related_frames(RELATED_FRAMES, keep_empty=True),
     ),
     finish=_nested,

@@ -1,13 +1,22 @@
 """The S3 object of a frame: its key and its headers; pure (docs/record.md, "The S3 object")."""
 
+import re
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
+from urllib.parse import quote
 
 from lco_ingester.exceptions import HeaderValueError
 from lco_ingester.frame import StorageFacts
 from lco_ingester.record.values import is_set
 
+MOST_KEY_BYTES = 1024  # bytes that S3 takes
+_NOT_IN_A_SEGMENT = re.compile(r"[/\\\0-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 OLD = timedelta(days=60)  # an older frame is seldom read
+
+_UNENCODED = "!#$&+-.^_`|~"  # beside letters and digits: attr-char of RFC 5987, section 3.2.1
+_PLAIN = re.compile(f"[A-Za-z0-9{re.escape(_UNENCODED)}]+")  # a token without the three that readers may decode: % ' *
+_NOT_QUOTABLE = re.compile(r'[^ -~]|["\\%]')  # what readers of a quoted file name do not agree on
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,18 +32,49 @@ class StoredObject:
 def describe_object(facts: StorageFacts, name: str, content_type: str | None, age: timedelta) -> StoredObject:
     """Key and headers of the object for a file called `name`, of a frame observed `age` ago.
 
-    Raises HeaderValueError if a keyword of the key has no value.
+    Raises HeaderValueError if a keyword of the key has no value, or one that cannot be a part of a key.
     """
     return StoredObject(
         key=_key(facts, name),
         content_type=content_type,
-        content_disposition=f"attachment; filename={name}",
+        content_disposition=_disposition(name),
         storage_class="STANDARD_IA" if age > OLD else "STANDARD",
     )
 
 
+def _disposition(name: str) -> str:
+    """The file's name for whoever downloads it (RFC 6266), in ASCII.
+
+    A name that is not a plain token is there twice: for old readers in quotes, where `_` stands for some characters,
+    and exactly, in percent-encoded UTF-8.
+    """
+    if _PLAIN.fullmatch(name):
+        return f"attachment; filename={name}"
+    encoded = quote(name, safe=_UNENCODED, errors="replace")
+    return f"attachment; filename=\"{_NOT_QUOTABLE.sub('_', name)}\"; filename*=UTF-8''{encoded}"
+
+
 def _key(facts: StorageFacts, name: str) -> str:
-    for keyword, value in facts.key_prefix.items():
-        if not is_set(value):
-            raise HeaderValueError(check=keyword, expected="a value, for the S3 key", found="none")
-    return "/".join([*map(str, facts.key_prefix.values()), facts.folder, name])
+    segments = [*facts.key_prefix.items(), ("folder", facts.folder), ("file name", name)]
+    key = "/".join(_segment(what, value) for what, value in segments)
+    if len(key.encode()) > MOST_KEY_BYTES:
+        raise HeaderValueError(check="S3 key", expected=f"at most {MOST_KEY_BYTES} bytes", found=f"{len(key.encode())}")
+    return key
+
+
+def _segment(what: str, value: Any) -> str:
+    """A part of the key between two slashes; `what` it is the value of.
+
+    Raises HeaderValueError for one that others would take for several parts or another folder, or cannot show. Blanks
+    and any other characters are good names.
+    """
+    if not is_set(value):
+        raise HeaderValueError(check=what, expected="a value, for the S3 key", found="none")
+    is_name = isinstance(value, (str, int, float)) and not isinstance(value, bool)
+    if not is_name or str(value).strip() in (".", "..") or _NOT_IN_A_SEGMENT.search(str(value)):
+        raise HeaderValueError(
+            check=what,
+            expected="a name for the S3 key: no slash, backslash or control character, and neither . nor ..",
+            found=ascii(value)[:200],
+        )
+    return str(value)

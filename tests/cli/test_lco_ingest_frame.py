@@ -78,9 +78,9 @@ def test_a_truncated_frame_is_one_line_that_says_how_much_is_missing(command: Co
     assert_failed(command(path), str(path), str(len(content)), str(len(content) - 2880))
 
 
-def test_a_frame_that_the_archive_refuses_is_one_line_that_says_why(command: Command, tmp_path: Path) -> None:
+def test_a_frame_that_the_archive_would_refuse_is_one_line_that_says_why(command: Command, tmp_path: Path) -> None:
     path = write_frame(tmp_path, {"TELID": "too long"})
-    assert_failed(command(path), path.stem, "TELID", "no more than 4 characters")
+    assert_failed(command(path), path.stem, "TELID", "at most 4 characters")
 
 
 def test_a_path_that_is_not_a_file_gives_one_line(command: Command, tmp_path: Path) -> None:

@@ -254,7 +254,7 @@ def test_a_bad_file_is_explained_as_far_as_possible_and_ends_with_its_error(comm
         "undated.fits": (
             image({"DATE-OBS": "yesterday", "OBSNOTE": "N/A"}),
             ('OBSNOTE: "N/A" → ""', "HEADER_VALUE"),
-            "ISO 8601",
+            "a FITS date",
         ),
         "a.b.fits": (image(), ("Area", "EXTENSION_NOT_ACCEPTED"), "ARCHIVE_EXTENSIONS"),
     }

@@ -130,7 +130,7 @@ def test_a_young_frame_goes_to_the_standard_class_and_says_when_it_becomes_publi
 
 
 def test_an_unknown_extension_is_the_reason_before_a_missing_place_as_it_is_for_the_service() -> None:
-    _, error = explained_until_error(image({"SITEID": ""}), "a-e00.FITS", required_headers="DATE-OBS")
+    _, error = explained_until_error(image({"SITEID": ""}), "a-e00.FITS")
     assert isinstance(error, ExtensionNotAcceptedError)
 
 

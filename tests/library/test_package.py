@@ -7,6 +7,8 @@ import tarfile
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from lco_ingester.exceptions import (
     DoNotRetryError,
@@ -18,7 +20,7 @@ from lco_ingester.exceptions import (
     PackageMemberMissingError,
     TruncatedFrameError,
 )
-from lco_ingester.file.package import read_package
+from lco_ingester.file.package import is_fits_member, is_frame, read_package
 from lco_ingester.file.stream import CountingReader, unpacked
 from tests.support.synthetic import checks, compressed, image, package
 
@@ -42,17 +44,86 @@ def test_the_frame_of_a_package_is_found_whether_it_is_gzipped_or_not(mode: str)
     assert frame_in(package(GOOD, mode)) == "first"
 
 
-@pytest.mark.parametrize("mark", ["e00.fits", "e90.fits", "e91.fits", "e91.fits.gz", "e90.fits.bak"])
-def test_a_member_whose_name_contains_a_mark_is_the_frame(mark: str) -> None:
-    assert frame_in(package({"a-b00.fits": SECOND, f"x/y-{mark}": FIRST})) == "first"
+@pytest.mark.parametrize("packed", ["", ".gz", ".fz"])
+@pytest.mark.parametrize("mark", ["e00.fits", "e90.fits", "e91.fits"])
+def test_a_member_whose_name_ends_in_a_mark_is_the_frame_packed_or_not(mark: str, packed: str) -> None:
+    frame = {"": FIRST, ".gz": gzip.compress(FIRST), ".fz": compressed({"OBJECT": "first"})}[packed]
+    assert frame_in(package({"a-b00.fits": SECOND, f"x/y-{mark}{packed}": frame})) == "first"
+
+
+OF_ANOTHER = (
+    "._a-e91.fits", "./._a-e91.fits", "x/._a-e91.fits", "x\\._a-e91.fits", "._a-e91.fits.fz", "._a.fits.gz",
+    "__MACOSX/a-e91.fits", "./__MACOSX/x/._a-e91.fits", "/data/__MACOSX/a-e91.fits",
+    "PaxHeader/a-e91.fits", "./PaxHeaders.4711/a-e91.fits", "x/PaxHeaders/a-e91.fits",
+)  # fmt: skip
+"""What other programs keep beside a frame, under its name."""
+NOT_FITS = (
+    "a-e91.fits.md5", "a-e91.fits.png", "a-e91.fits.fz.tmp", "a-e91.fits.bak", "a-e91.fits~", "a-e91.fits_files/x.txt",
+    "obs-e91.fits_files/data", "a-e91.fits/readme", "a-E91.FITS", "a-e91.fits.GZ", "a-e91.fits.fz.gz.part",
+)  # fmt: skip
+NAMES = (
+    "a-e91.fits",
+    "./a-e91.fits",
+    "/data/x/a-e91.fits",
+    "x\\a-e91.fits",
+    "obs-e90.fits_files/a-e91.fits",
+    "a.b-e91.fits",
+)
+
+
+@pytest.mark.parametrize("other", [*OF_ANOTHER, *NOT_FITS])
+def test_a_member_that_is_not_the_frame_is_neither_taken_for_it_nor_checked(other: str) -> None:
+    assert frame_in(package({other: b"not FITS at all", "x/a-e91.fits": FIRST})) == "first"
+    assert frame_in(package({"x/a-e91.fits": FIRST, other: b"not FITS at all"})) == "first"
+    with pytest.raises(PackageMemberMissingError):
+        frame_in(package({other: FIRST, "b-e10.fits": SECOND}))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_members_own_name_decides_wherever_it_is(name: str) -> None:
+    assert frame_in(package({"z-e10.fits": SECOND, name: FIRST, "z-e00.fits": SECOND})) == "first"
+
+
+@pytest.mark.parametrize("name", ["x-e91.fits_files/a.fits", "x/b.fits.gz", "._x.tar/b.fits/c.fits"])
+def test_a_fits_member_is_told_by_its_own_name_too(name: str) -> None:
+    broken = package({"a-e91.fits": FIRST, name: b"not FITS at all"})
+    if "._" in name:
+        assert frame_in(broken) == "first"
+    else:
+        with pytest.raises(PackageMemberDamagedError):
+            frame_in(broken)
+
+
+@pytest.mark.parametrize("kind", [tarfile.LNKTYPE, tarfile.SYMTYPE, tarfile.DIRTYPE, tarfile.FIFOTYPE])
+def test_links_folders_and_devices_are_not_the_frame_whatever_their_name(kind: bytes) -> None:
+    made = io.BytesIO()
+    with tarfile.open(fileobj=made, mode="w") as tar:
+        entry = tarfile.TarInfo("a-e91.fits")
+        entry.type, entry.linkname = kind, "b-e91.fits"
+        tar.addfile(entry)
+        entry = tarfile.TarInfo("b-e91.fits")
+        entry.size = len(FIRST)
+        tar.addfile(entry, io.BytesIO(FIRST))
+    assert frame_in(made.getvalue()) == "first"
+
+
+@settings(max_examples=300, deadline=None, derandomize=True)
+@given(
+    folders=st.lists(st.sampled_from(["x", ".", "a-e91.fits", "obs-e00.fits_files", "b.fits"]), max_size=3),
+    stem=st.text("ab._-e019", max_size=4),
+    end=st.sampled_from(["e91.fits", "e91.fits.fz", "e91.fits.md5", "e00.fits/", ".fits", ".fits.gz", "e90.fits.gz"]),
+)
+def test_folders_never_decide_what_a_member_is(folders: list[str], stem: str, end: str) -> None:
+    name = f"{stem}{end}"
+    inside = "/".join([*folders, name])
+    assert is_frame(inside) == is_frame(name) <= is_fits_member(name)
+    assert is_fits_member(inside) == is_fits_member(name)
+    if name.startswith("._") or end.endswith((".md5", "/")):
+        assert not is_fits_member(name)
 
 
 def test_the_first_in_the_packages_order_is_taken_and_not_in_that_of_the_marks() -> None:
     assert frame_in(package({"z-e91.fits": FIRST, "a-e00.fits": SECOND})) == "first"
-
-
-def test_directories_count_as_part_of_the_name_but_are_no_members() -> None:
-    assert frame_in(package({"a-e91.fits": None, "a-e91.fits/data": FIRST, "b-e00.fits": SECOND})) == "first"
 
 
 def test_a_compressed_member_can_be_the_frame() -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from ingester_demo.archive_rules import field_errors
 from lco_ingester.exceptions import DoNotRetryError, HeaderMissingError, HeaderUnreadableError, HeaderValueError
-from lco_ingester.record.build import build_record, end_of_exposure
+from lco_ingester.record.build import build_record, end_of_exposure, header_of
 from lco_ingester.record.lco import ARCHIVE_KEYWORDS, NUMBERS, OPTIONAL_TEXTS
 from lco_ingester.settings import Settings
 from tests.support.synthetic import (
@@ -73,7 +73,7 @@ def test_missing_keywords_of_the_best_hdu_are_named() -> None:
     assert raised.value.found == "HDU 1 without SITEID, BLKUID"
 
 
-def test_a_required_number_without_a_value_is_there() -> None:
+def test_a_required_keyword_without_a_value_is_there() -> None:
     assert record_of({"BLKUID": None})["BLKUID"] is None
 
 
@@ -144,7 +144,7 @@ def test_a_card_that_cannot_be_read_is_named() -> None:
 @pytest.mark.parametrize("keyword", ["FILTER", "INSTRUME", "SITEID", "TELID"])
 @pytest.mark.parametrize("value", ["", "N/A", None])
 def test_empty_texts_that_the_archive_refuses_are_left_out(keyword: str, value: str | None) -> None:
-    assert keyword not in record_of({keyword: value}, required_headers=("DATE-OBS",))
+    assert keyword not in record_of({keyword: value})
 
 
 @pytest.mark.parametrize(
@@ -158,7 +158,6 @@ def test_empty_texts_that_the_archive_refuses_are_left_out(keyword: str, value: 
         ("30.0000000", 30.0),
         ("1e-07", 0.0),
         ("30.0", "30.0"),
-        ("half a minute", "half a minute"),
     ],
 )
 def test_an_exposure_time_has_at_most_six_decimals(written: Any, posted: Any) -> None:
@@ -197,7 +196,11 @@ def test_whatever_a_card_holds_the_record_is_json(value: Any) -> None:
         cards = header({"ANYVALUE": value, "EXPTIME": value})
     except ValueError:  # astropy knows no such card: NaN, infinity
         return
-    record = build_record([cards], BASENAME, ".fits", rules())
+    try:
+        record = build_record([cards], BASENAME, ".fits", rules())
+    except HeaderValueError:  # of EXPTIME
+        del cards["EXPTIME"]
+        record = build_record([cards], BASENAME, ".fits", rules())
     assert json.loads(json.dumps(record, allow_nan=False)) == record
 
 
@@ -254,8 +257,21 @@ def test_a_missing_day_is_the_date_of_date_obs(written: Any) -> None:
     assert record_of({"DAY-OBS": written})["DAY-OBS"] == "20200102"
 
 
-def test_a_day_in_the_header_stays() -> None:
-    assert record_of()["DAY-OBS"] == "20200101"
+@pytest.mark.parametrize("written", ["20200101", 20200101, "2020-01-01"])
+@pytest.mark.parametrize("form", ["lco", "ocs"])
+def test_a_day_in_the_header_stays_and_is_written_in_one_form(written: Any, form: str) -> None:
+    record = record_of({"DAY-OBS": written}, archive_record_format=form)
+    assert header_of(record)["DAY-OBS"] == record.get("observation_day", "20200101") == "20200101"
+
+
+@pytest.mark.parametrize(
+    "written", ["2020-1-1", "20200132", "202001-01", "2020", 20200101.0, True, "tonight", "2020-01-01T00:00:00", -1]
+)
+@pytest.mark.parametrize("form", ["lco", "ocs"])
+def test_a_day_that_is_not_a_night_is_refused(written: Any, form: str) -> None:
+    with pytest.raises(HeaderValueError) as raised:
+        record_of({"DAY-OBS": written}, archive_record_format=form)
+    assert raised.value.check == "DAY-OBS"
 
 
 # L1PUBDAT
@@ -299,7 +315,7 @@ def test_a_public_proposal_is_public_at_once(proposal: str) -> None:
 
 @pytest.mark.parametrize("proposal", ["Calibrate", "epo", None])
 def test_proposals_are_compared_by_case_and_may_be_null(proposal: str | None) -> None:
-    assert record_of({"PROPID": proposal}, required_headers=("DATE-OBS",))["L1PUBDAT"] == A_YEAR_LATER
+    assert record_of({"PROPID": proposal})["L1PUBDAT"] == A_YEAR_LATER
 
 
 def test_a_private_proposal_stays_private_for_999_years() -> None:
@@ -335,19 +351,44 @@ def test_the_lists_of_the_public_date_can_be_others() -> None:
     ("written", "year_later", "day"),
     [
         ("2021-06-05", "2022-06-05T00:00:00", "20210605"),
-        ("2021-06-05T01:02", "2022-06-05T01:02:00", "20210605"),
-        ("2021-06-05 01:02:03", "2022-06-05T01:02:03", "20210605"),
         ("2021-06-05T01:02:03.5", "2022-06-05T01:02:03.500000", "20210605"),
         ("2021-06-05T01:02:03Z", "2022-06-05T01:02:03", "20210605"),
-        ("2021-06-05T01:02:03+02:00", "2022-06-04T23:02:03", "20210604"),
     ],
 )
-def test_any_iso_form_of_date_obs_is_read(written: str, year_later: str, day: str) -> None:
+def test_a_date_that_every_archive_reads_stays_as_it_is_written(written: str, year_later: str, day: str) -> None:
     record = record_of({"DATE-OBS": written, "DAY-OBS": ABSENT})
     assert (record["DATE-OBS"], record["L1PUBDAT"], record["DAY-OBS"]) == (written, year_later, day)
 
 
-@pytest.mark.parametrize("written", ["", None, "N/A", "05/06/21", "yesterday", "2021-06-05T01:02:61", 7, True])
+@pytest.mark.parametrize(
+    ("written", "posted", "day"),
+    [
+        ("2021-06-05 01:02:03", "2021-06-05T01:02:03", "20210605"),
+        ("2021-06-05T01:02:03+02:00", "2021-06-04T23:02:03", "20210604"),
+        ("2021-06-05T24:00:00", "2021-06-06T00:00:00", "20210606"),
+        ("+02021-06-05", "2021-06-05T00:00:00", "20210605"),
+    ],
+)
+@pytest.mark.parametrize("form", ["lco", "ocs"])
+def test_other_forms_of_a_date_are_written_as_the_archive_reads_them(
+    written: str, posted: str, day: str, form: str
+) -> None:
+    cards = {"DATE-OBS": written, "DAY-OBS": ABSENT, "OBSTYPE": "BIAS"}
+    record = record_of(cards, archive_record_format=form)
+    made = header_of(record)
+    assert (made["DATE-OBS"], made["L1PUBDAT"], made["DAY-OBS"]) == (posted, posted, day)
+    assert record.get("observation_date", posted) == posted
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "", None, "N/A", "05/06/21", "yesterday", "2021-06-05T01:02:61", 7, True, 20210605, 20210605.5, "20210605",
+        "2021-06-05.1234", "2021-06-05+05:00", "20210605T010203", "2021-W22-6", "2021-06-05T24:00", "2021-06-05T01",
+        "2021-06-05T01:02", "2021-06-05t01:02:03", "2021-06-05T01:02:03 UTC", "2021-06-05T01:02:03,5", "2021-156",
+        "2021-06-05  01:02:03", "2021-06-05T1:02:03", "2021-6-5", "2021-06-05T", "2021-06-05Z", "2021-06-05T01:02:03.",
+    ],
+)  # fmt: skip
 def test_a_null_or_unreadable_date_of_observation_is_refused(written: Any) -> None:
     with pytest.raises(HeaderValueError) as raised:
         record_of({"DATE-OBS": written})
@@ -431,7 +472,12 @@ def test_a_compressed_frame_keeps_bscale() -> None:
         ({"UTSTOP": "00:10:00"}, "2020-01-03T00:10:00"),
         ({"UTSTOP": "03:05:00Z"}, "2020-01-02T03:05:00"),
         ({"UTSTOP": "2020-01-02T03:06:00.25"}, "2020-01-02T03:06:00.25"),
+        ({"UTSTOP": "05:05:00+02:00"}, "2020-01-02T03:05:00"),
+        ({"UTSTOP": "2020-01-02 03:06:00"}, "2020-01-02T03:06:00"),
         ({"UTSTOP": "N/A", "EXPTIME": 10.0}, "2020-01-02T03:04:15.678"),
+        ({"UTSTOP": "030500", "EXPTIME": 10.0}, "2020-01-02T03:04:15.678"),
+        ({"UTSTOP": "03:05", "EXPTIME": 10.0}, "2020-01-02T03:04:15.678"),
+        ({"UTSTOP": 3.5, "EXPTIME": 10.0}, "2020-01-02T03:04:15.678"),
         ({"EXPTIME": "10"}, "2020-01-02T03:04:15.678"),
         ({"EXPTIME": "long"}, "2020-01-02T03:04:05.678"),
         ({"EXPTIME": 1e30}, "2020-01-02T03:04:05.678"),

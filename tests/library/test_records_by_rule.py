@@ -76,7 +76,7 @@ IN_ORDER = [
 class Case:
     """What a rule of docs/record.md makes of some cards.
 
-    `rule` is the rule's place on that page: its number; "6: …" with a row of the table of public dates; "dates";
+    `rule` is the rule's place on that page: its number; "7: …" with a row of the table of public dates; "dates";
     "keywords"; or "nested: …" with a difference of the nested record. `cards` is what the header holds other than
     `WRITTEN`, `becomes` what is not as it was written: in both formats, unless `nested` says it for the nested one.
     `fields` are the nested record's fields that differ from `FIELDS`, `settings` those that the site has changed.
@@ -132,15 +132,29 @@ CASES = [
         "2", {"BLKUID": "none given", "REQNUM": "NONE"}, {"BLKUID": None, "REQNUM": None},
         fields={"observation_id": None},
     ),
+    Case(
+        "3", {"DATE-OBS": "2018-03-04", "TIME-OBS": "05:06:07.8"},
+        {"DATE-OBS": "2018-03-04T05:06:07.8", "L1PUBDAT": "2019-03-04T05:06:07.800000"},
+        fields={"observation_date": "2018-03-04T05:06:07.8", "public_date": "2019-03-04T05:06:07.800000"},
+    ),
+    Case(
+        "3", {"DATE-OBS": "2018-03-04T05:06:44.8", "TIMESYS": "TAI"},
+        {"DATE-OBS": "2018-03-04T05:06:07.8", "TIMESYS": "UTC", "L1PUBDAT": "2019-03-04T05:06:07.800000"},
+        fields={"observation_date": "2018-03-04T05:06:07.8", "public_date": "2019-03-04T05:06:07.800000"},
+    ),
     *(
-        Case("3", {"RLEVEL": level}, {"RLEVEL": 91}, name=renamed("-e91"), fields={"reduction_level": 91})
+        Case("6", {"DAY-OBS": day}, {"DAY-OBS": "20200101"}, fields={"observation_day": "20200101"})
+        for day in (20200101, "2020-01-01")
+    ),
+    *(
+        Case("4", {"RLEVEL": level}, {"RLEVEL": 91}, name=renamed("-e91"), fields={"reduction_level": 91})
         for level in (ABSENT, None, "", 0)
     ),
-    Case("3", {}, {"RLEVEL": 90}, name="LCO2020A-001_0001.tar.gz", fields={"reduction_level": 90}),
-    Case("3", {"RLEVEL": ABSENT}, {"RLEVEL": 0}, name="bias_kb70_20200101_bin2x2.fits"),
-    Case("3", {"RLEVEL": 17}, name=renamed("-e91"), fields={"reduction_level": 17}),
+    Case("4", {}, {"RLEVEL": 90}, name="LCO2020A-001_0001.tar.gz", fields={"reduction_level": 90}),
+    Case("4", {"RLEVEL": ABSENT}, {"RLEVEL": 0}, name="bias_kb70_20200101_bin2x2.fits"),
+    Case("4", {"RLEVEL": 17}, name=renamed("-e91"), fields={"reduction_level": 17}),
     Case(
-        "4", {}, {"OBSTYPE": "CATALOG", "L1IDCAT": "coj1m011-fa12-20200102-0001-e91", "RLEVEL": 91},
+        "5", {}, {"OBSTYPE": "CATALOG", "L1IDCAT": "coj1m011-fa12-20200102-0001-e91", "RLEVEL": 91},
         name=renamed("-e91_cat"),
         fields={
             "configuration_type": "CATALOG", "reduction_level": 91,
@@ -148,68 +162,68 @@ CASES = [
         },
     ),
     Case(
-        "4", {"L1IDCAT": "another"}, {"OBSTYPE": "CATALOG", "RLEVEL": 91}, name=renamed("-e91_cat"),
+        "5", {"L1IDCAT": "another"}, {"OBSTYPE": "CATALOG", "RLEVEL": 91}, name=renamed("-e91_cat"),
         fields={
             "configuration_type": "CATALOG", "reduction_level": 91, "related_frame_filenames": ["another"],
         },
     ),
     *(
-        Case("5", {"DAY-OBS": day}, {"DAY-OBS": "20200102"}, fields={"observation_day": "20200102"})
+        Case("6", {"DAY-OBS": day}, {"DAY-OBS": "20200102"}, fields={"observation_day": "20200102"})
         for day in (ABSENT, None, "", "N/A")
     ),
     *(
         Case(
-            "6: `OBSTYPE` is one of", {"OBSTYPE": obstype}, {"L1PUBDAT": AT_ONCE},
+            "7: `OBSTYPE` is one of", {"OBSTYPE": obstype}, {"L1PUBDAT": AT_ONCE},
             fields={"configuration_type": obstype, "public_date": AT_ONCE},
         )
         for obstype in ("BIAS", "DARK", "SKYFLAT", "EXPERIMENTAL")
     ),
     *(
         Case(
-            "6: `OBSTYPE` is one of", {"PROPID": proposal}, {"L1PUBDAT": AT_ONCE},
+            "7: `OBSTYPE` is one of", {"PROPID": proposal}, {"L1PUBDAT": AT_ONCE},
             fields={"proposal_id": proposal, "public_date": AT_ONCE},
         )
         for proposal in ("LCOEPO2020A-001", "calibrate", "standard", "pointing")
     ),
     Case(
-        "6: `PROPID` contains one of", {"PROPID": "LCOEngineering"}, {"L1PUBDAT": IN_999_YEARS},
+        "7: `PROPID` contains one of", {"PROPID": "LCOEngineering"}, {"L1PUBDAT": IN_999_YEARS},
         fields={"proposal_id": "LCOEngineering", "public_date": IN_999_YEARS},
     ),
     *(
         Case(
-            "6: `PROPID` contains one of", {}, {"L1PUBDAT": IN_999_YEARS}, name=renamed(suffix),
+            "7: `PROPID` contains one of", {}, {"L1PUBDAT": IN_999_YEARS}, name=renamed(suffix),
             fields={"public_date": IN_999_YEARS},
         )
         for suffix in ("-t00", "-x00")
     ),
-    Case("6: anything else", {}),
+    Case("7: anything else", {}),
     Case(
-        "6: anything else", {"L1PUBDAT": "2020-05-01T00:00:00"}, fields={"public_date": "2020-05-01T00:00:00"},
+        "7: anything else", {"L1PUBDAT": "2020-05-01T00:00:00"}, fields={"public_date": "2020-05-01T00:00:00"},
     ),
     Case(
-        "7", {keyword: f"{name}.fits.fz" for keyword, name in {**ALL_RELATED, **NESTED_ALONE}.items()},
+        "8", {keyword: f"{name}.fits.fz" for keyword, name in {**ALL_RELATED, **NESTED_ALONE}.items()},
         ALL_RELATED, {**ALL_RELATED, **NESTED_ALONE}, {"related_frame_filenames": IN_ORDER},
     ),
     Case(
-        "7", {"L1IDBIAS": "", "L1IDFRNG": "N/A", "ORIGNAME": ".fits"},
+        "8", {"L1IDBIAS": "", "L1IDFRNG": "N/A", "ORIGNAME": ".fits"},
         {"L1IDBIAS": ABSENT, "L1IDFRNG": ABSENT, "ORIGNAME": ABSENT},
         {"L1IDBIAS": "", "L1IDFRNG": "", "ORIGNAME": ""},
     ),
     *(
-        Case("8", {keyword: value}, {keyword: ABSENT}, {keyword: written}, {each: ""})
+        Case("9", {keyword: value}, {keyword: ABSENT}, {keyword: written}, {each: ""})
         for value, written in (("", ""), (None, None))
         for keyword, each in (
             ("FILTER", "primary_optical_element"), ("INSTRUME", "instrument_id"), ("SITEID", "site_id"),
             ("TELID", "telescope_id"),
         )
     ),
-    Case("8", {"EXPTIME": "", "REQNUM": ""}, {"EXPTIME": None, "REQNUM": None}, {}),
-    Case("8", {"BLKUID": ""}, {"BLKUID": None}, {}, {"observation_id": None}),
-    Case("8", {"EXPTIME": 1.23456789}, {"EXPTIME": 1.234568}, {}, {"exposure_time": 1.234568}),
-    Case("8", {"EXPTIME": "30.00000012"}, {"EXPTIME": 30.0}, {}, {"exposure_time": 30.0}),
-    Case("8", {"EXPTIME": "30.5"}, fields={"exposure_time": "30.5"}),
+    Case("9", {"EXPTIME": "", "REQNUM": ""}, {"EXPTIME": None, "REQNUM": None}, {}),
+    Case("9", {"BLKUID": ""}, {"BLKUID": None}, {}, {"observation_id": None}),
+    Case("9", {"EXPTIME": 1.23456789}, {"EXPTIME": 1.234568}, {}, {"exposure_time": 1.234568}),
+    Case("9", {"EXPTIME": "30.00000012"}, {"EXPTIME": 30.0}, {}, {"exposure_time": 30.0}),
+    Case("9", {"EXPTIME": "30.5"}, fields={"exposure_time": "30.5"}),
     Case(
-        "8", {"L1PUBDAT": "2020-06-01T23:59:60"}, {"L1PUBDAT": "2020-06-02T00:00:00"}, {},
+        "9", {"L1PUBDAT": "2020-06-01T23:59:60"}, {"L1PUBDAT": "2020-06-02T00:00:00"}, {},
         {"public_date": "2020-06-02T00:00:00"},
     ),
     *(
@@ -222,6 +236,8 @@ CASES = [
             ("2018-03-04T24:00:00", "2018-03-05T00:00:00", "2019-03-05T00:00:00"),
             ("+02018-03-04T05:06:07", "2018-03-04T05:06:07", "2019-03-04T05:06:07"),
             ("05/03/98", "1998-03-05T00:00:00", "1999-03-05T00:00:00"),
+            ("2018-03-04 05:06:07", "2018-03-04T05:06:07", "2019-03-04T05:06:07"),
+            ("2018-03-04T05:06:07+0200", "2018-03-04T03:06:07", "2019-03-04T03:06:07"),
         )
     ),
     Case(
@@ -295,13 +311,13 @@ def test_a_type_that_neither_header_nor_name_says_is_refused_in_the_nested_recor
 def test_every_rule_on_the_page_has_a_case() -> None:
     cleanup = section("## Clean-up")
     numbers = set(re.findall(r"^(\d+)\. ", cleanup, re.MULTILINE))
-    assert len(numbers) == 8
+    assert len(numbers) == 9
     cases = {case.rule for case in CASES}
     assert numbers == {rule.partition(":")[0] for rule in cases if rule[0].isdigit()}
-    public = first_cells(cleanup.partition("\n6. ")[2].partition("\n7. ")[0])
+    public = first_cells(cleanup.partition("\n7. ")[2].partition("\n8. ")[0])
     assert len(public) == 3
     for row in public:
-        assert any(row.startswith(rule.removeprefix("6: ")) for rule in cases if rule.startswith("6: ")), row
+        assert any(row.startswith(rule.removeprefix("7: ")) for rule in cases if rule.startswith("7: ")), row
     nested = section("## The nested record").partition("The clean-up differs")[2]
     bullets = re.findall(r"^- (.*)$", nested, re.MULTILINE)
     assert len(bullets) == 4

@@ -268,7 +268,10 @@ FILES: dict[str, Damage] = {
     "package: expands for ever": (
         PACKAGE, lambda: gzip.compress(raw_entry("n", 2**60) + bytes(270 * 1024 * 1024), 1), "EXPANDS_TOO_FAR",
     ),
-    "package: in a package": (PACKAGE, lambda: package({"x-e00.fits.tar": TAR}), "PACKAGE_MEMBER_DAMAGED"),
+    "package: in a package": (PACKAGE, lambda: package({"x-e00.fits": TAR}), "PACKAGE_MEMBER_DAMAGED"),
+    "package: only a package in it": (PACKAGE, lambda: package({"x-e00.fits.tar": TAR}), "PACKAGE_NO_FRAME"),
+    "package: packed by a Mac": (PACKAGE, lambda: package({"./._a-e91.fits": b"\0\5\x16\7", MEMBER: ONE}), ""),
+    "package: with a list of sums": (PACKAGE, lambda: package({f"{MEMBER}.md5": b"0" * 32, MEMBER: ONE}), ""),
     "package: an empty member": (PACKAGE, lambda: package({MEMBER: b""}), "PACKAGE_MEMBER_DAMAGED"),
     "package: a cut member": (PACKAGE, lambda: package({MEMBER: ONE[:-BLOCK]}), "PACKAGE_MEMBER_DAMAGED"),
     "package: a member that is text": (PACKAGE, lambda: package({MEMBER: b"text" * 999}), "PACKAGE_MEMBER_DAMAGED"),

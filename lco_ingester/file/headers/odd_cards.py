@@ -30,8 +30,8 @@ _COMMENTARY = ("COMMENT", "HISTORY")
 class OddCard(NamedTuple):
     """What a card says. `repaired`: it breaks the standard; it has a `value` that is clear all the same, or none.
 
-    Without a value indicator a keyword has no value (section 4.1.2.2): `has_value` is false. This is not the same as
-    an undefined value, which is None too.
+    Without a value indicator a keyword has no value (section 4.1.2.2): `has_value` is false. So is it if the value
+    is not clear. This is not the same as an undefined value, which is None too.
     """
 
     keyword: str
@@ -62,7 +62,7 @@ def _with_value(keyword: str, field: str, continuations: str) -> OddCard:
     value, repaired = _value_in(field)
     if isinstance(value, str):
         value = _continued(value, continuations).rstrip()  # blanks at the end do not count (section 4.2.1.1)
-    return OddCard(keyword, value, repaired)
+    return OddCard(keyword, value, repaired, has_value=not repaired or value is not None)
 
 
 def _value_in(field: str) -> tuple[PlainValue, bool]:

@@ -33,7 +33,7 @@ class SplitHeader(NamedTuple):
     """A header in parts: the values of its cards by keyword, those that make the HDU on their own (`structural`).
 
     Of a repeated keyword the first card counts; `repeated` are those that have another value later. `repaired` holds
-    the text of cards that break the standard. `without_value` are keywords whose cards have no value indicator.
+    the text of cards that break the standard. `without_value` are keywords whose cards have no value that is clear.
     """
 
     plain: Values

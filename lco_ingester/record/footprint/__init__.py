@@ -93,4 +93,6 @@ def _refuse_half_circle(ring: list[list[float]]) -> None:
 def _ring(header: Mapping[str, Any]) -> tuple[list[list[float]], str]:
     if _is_spectrograph(header):
         return pointing_ring(header), "a square around the pointing, because RADIUS, RA and DEC are set"
-    return image_ring(header, sky_of(header)), "the image's corners, by its WCS"
+    sky = sky_of(header)
+    sky.refuse_elsewhere()
+    return image_ring(header, sky), "the image's corners, by its WCS"

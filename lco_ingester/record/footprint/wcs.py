@@ -7,7 +7,10 @@ import numpy as np
 import numpy.typing as npt
 from astropy.wcs import WCS, Sip
 
-PV = {f"PV{axis}_{text}": (axis, index) for axis in (1, 2) for index in range(100) for text in (index, f"{index:02}")}
+PV = {
+    f"PV{axis:0{wide}}_{index:0{digits}}": (axis, index)
+    for axis in (1, 2) for wide in (1, 2, 3) for index in range(100) for digits in (1, 2, 3)
+}  # fmt: skip
 """The cards of a projection's parameters → their axis and index (FITS standard 4.0, section 8.2)."""
 SIP = frozenset(
     f"{name}_{power}" for name in "AB" for power in ("ORDER", *(f"{i}_{j}" for i in range(10) for j in range(10)))
