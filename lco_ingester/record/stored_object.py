@@ -10,8 +10,9 @@ from lco_ingester.exceptions import HeaderValueError
 from lco_ingester.frame import StorageFacts
 from lco_ingester.record.values import is_set
 
-MOST_KEY_BYTES = 1024  # bytes that S3 takes
-_NOT_IN_A_SEGMENT = re.compile(r"[/\\\0-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+MAX_KEY_BYTES = 1024  # S3 documentation, "Naming Amazon S3 objects"
+_NOT_IN_A_NAME = re.compile(r"[/\0-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+_NOT_IN_A_VALUE = re.compile(rf"{_NOT_IN_A_NAME.pattern}|\\")
 OLD = timedelta(days=60)  # an older frame is seldom read
 
 _UNENCODED = "!#$&+-.^_`|~"  # beside letters and digits: attr-char of RFC 5987, section 3.2.1
@@ -55,23 +56,24 @@ def _disposition(name: str) -> str:
 
 
 def _key(facts: StorageFacts, name: str) -> str:
-    segments = [*facts.key_prefix.items(), ("folder", facts.folder), ("file name", name)]
-    key = "/".join(_segment(what, value) for what, value in segments)
-    if len(key.encode()) > MOST_KEY_BYTES:
-        raise HeaderValueError(check="S3 key", expected=f"at most {MOST_KEY_BYTES} bytes", found=f"{len(key.encode())}")
+    values = [*facts.key_prefix.items(), ("folder", facts.folder)]
+    segments = [_segment(what, value, _NOT_IN_A_VALUE) for what, value in values]
+    key = "/".join([*segments, _segment("file name", name, _NOT_IN_A_NAME)])
+    if len(key.encode()) > MAX_KEY_BYTES:
+        raise HeaderValueError(check="S3 key", expected=f"at most {MAX_KEY_BYTES} bytes", found=f"{len(key.encode())}")
     return key
 
 
-def _segment(what: str, value: Any) -> str:
-    """A part of the key between two slashes; `what` it is the value of.
+def _segment(what: str, value: Any, forbidden: re.Pattern[str]) -> str:
+    """The value of `what` as a part of the key between two slashes.
 
-    Raises HeaderValueError for one that others would take for several parts or another folder, or cannot show. Blanks
-    and any other characters are good names.
+    Raises HeaderValueError for a value that would make several parts or another folder, or cannot be shown. Blanks and
+    all other characters are good names.
     """
     if not is_set(value):
         raise HeaderValueError(check=what, expected="a value, for the S3 key", found="none")
     is_name = isinstance(value, (str, int, float)) and not isinstance(value, bool)
-    if not is_name or str(value).strip() in (".", "..") or _NOT_IN_A_SEGMENT.search(str(value)):
+    if not is_name or str(value).strip() in (".", "..") or forbidden.search(str(value)):
         raise HeaderValueError(
             check=what,
             expected="a name for the S3 key: no slash, backslash or control character, and neither . nor ..",
