@@ -17,13 +17,12 @@ from lco_ingester.file.checks import CheckPolicy
 from lco_ingester.file.checksum import MAX_SUM, OnesComplementSum
 from lco_ingester.file.headers.frame_header import FrameHeader
 from lco_ingester.file.headers.parse import as_astropy_reads
-from lco_ingester.file.headers.raw_header import BLOCK, CARD, LEGAL, RawHeader
+from lco_ingester.file.headers.raw_header import BLOCK, CARD, LEGAL, RawHeader, end_of_cards, holds_end
 from lco_ingester.file.stream import CHUNK, Readable, drain
 
 MAX_HEADERS = 16 * 1024 * 1024  # bytes of all headers of a file
 _FIRST_CARD = b"SIMPLE  ="
 _NEXT_HEADER = b"XTENSION"
-_END = b"END     "
 _KINDS = {
     b"\x89PNG": "a PNG image", b"\xff\xd8\xff": "a JPEG image", b"%PDF": "a PDF document", b"PK\x03\x04": "a zip file",
     b"\x1f\x8b": "gzip within gzip", b"\x1f\x9d": "a .Z file", b"BZh": "a bzip2 file", b"\xfd7zXZ": "an xz file",
@@ -101,13 +100,13 @@ class _HduReader:
         written = block.rstrip(b"\0")
         self._refuse_illegal(written, number, count)
         if len(written) < len(block):
-            self._refuse_unwritten(len(block) - len(written), number, ended=_holds_end(written))
+            self._refuse_unwritten(len(block) - len(written), number, ended=holds_end(written))
         if len(block) < BLOCK:
             raise _truncated(f"the END of the header of HDU {number}", f"the file's end after {self._position} bytes")
         self._left_for_headers -= BLOCK
         if self._left_for_headers < 0:
             raise FitsStructureError(expected=f"at most {MAX_HEADERS} bytes of headers", found="more")
-        return _holds_end(block)
+        return holds_end(block)
 
     def _refuse_unwritten(self, zeros: int, number: int, ended: bool) -> None:
         """A header that turns to zeros is still being written; after its END they may also be wrong padding."""
@@ -119,6 +118,8 @@ class _HduReader:
 
     def _refuse_illegal(self, block: bytes, number: int, count: int) -> None:
         illegal = block.translate(None, LEGAL)
+        if illegal:  # what stands behind the END is not the header
+            illegal = block[: end_of_cards(block)].translate(None, LEGAL)
         if not illegal:
             return
         card = block.index(illegal[:1]) // CARD
@@ -200,13 +201,6 @@ def verify_sums(header: RawHeader, data: OnesComplementSum, checks: CheckPolicy)
 
 def _truncated(expected: str, found: str) -> TruncatedFrameError:
     return TruncatedFrameError(expected=expected, found=found)
-
-
-def _holds_end(block: bytes) -> bool:
-    at = block.find(_END)
-    while at >= 0 and at % CARD:
-        at = block.find(_END, at + 1)
-    return at >= 0
 
 
 def _kind(start: bytes) -> str:

@@ -16,15 +16,15 @@ from astropy.io import fits
 from lco_ingester import steps
 from lco_ingester.exceptions import IngesterError
 from lco_ingester.file.datafile import DataFile, split_name
-from lco_ingester.file.headers.frame_header import Header, json_value
+from lco_ingester.file.headers.frame_header import FrameHeader, Header, json_value
 from lco_ingester.file.types import file_type
 from lco_ingester.frame import Record, Validated
 from lco_ingester.metrics import Metrics
 from lco_ingester.preview import text
 from lco_ingester.preview.inspection import RecordingChecks
-from lco_ingester.record.build import FORMATS, cards_of, header_of, lacking
+from lco_ingester.record.build import FORMATS, cards_of, doubt_of_area, header_of, lacking
 from lco_ingester.record.cleanup import CleanupRule, FrameName, with_pointing
-from lco_ingester.record.footprint import outline
+from lco_ingester.record.footprint import Outline, outline
 from lco_ingester.record.rules import RecordRules
 from lco_ingester.settings import CheckName, Settings
 from lco_ingester.steps import Contents
@@ -75,13 +75,15 @@ def _of_record(
         failure = error
     missing = [lacking(header, rules.required_headers) for header in contents.headers]
     yield from text.of_headers([str(_written(each, "EXTNAME") or "") for each in contents.headers], missing, rules)
+    doubt = ""
     if () in missing:
         chosen = missing.index(())
+        doubt = doubt_of_area(contents.headers[chosen], rules.keys)
         yield from _of_rules(contents.headers[chosen], dates[chosen], file, rules)
     if validated is None:
         assert failure is not None  # noqa: S101  # one of the two is there
         raise failure
-    yield from _of_what_is_sent(validated, settings, rules, checks, now)
+    yield from _of_what_is_sent(validated, doubt, settings, rules, checks, now)
 
 
 def _of_rules(header: Header, date: Any, file: DataFile, rules: RecordRules) -> Iterator[str]:
@@ -92,6 +94,8 @@ def _of_rules(header: Header, date: Any, file: DataFile, rules: RecordRules) -> 
         cleaned: Record = dict(cards_of(header, rules.header_blacklist))
         written = {key: date if key == rules.keys.observation_date else value for key, value in full.items()}
         yield from text.of_blacklist([keyword for keyword in full if keyword not in cleaned])
+        cards = header.repaired if isinstance(header, FrameHeader) else {}
+        yield from text.of_rule("cards", "the card breaks the FITS standard", {**full, **cards}, full)
         yield from text.of_rule(
             "numbers", "JSON has neither NaN nor infinity", {**full, **_not_json(header, full)}, full
         )
@@ -103,11 +107,12 @@ def _of_rules(header: Header, date: Any, file: DataFile, rules: RecordRules) -> 
 
 
 def _of_what_is_sent(
-    validated: Validated, settings: Settings, rules: RecordRules, checks: RecordingChecks, now: datetime
+    validated: Validated, doubt: str, settings: Settings, rules: RecordRules, checks: RecordingChecks, now: datetime
 ) -> Iterator[str]:
     header = header_of(validated.record)
     yield from text.of_public_date(header.get(rules.keys.public_date), now)
-    yield from text.of_area(outline(with_pointing(header, rules.keys)))
+    area = outline(with_pointing(header, rules.keys))
+    yield from text.of_area(Outline(None, doubt, is_invalid=True) if doubt and area.polygon else area)
     yield from text.of_format(validated.record, rules.archive_record_format)
     steps.refuse_unknown_extension(validated, checks)
     yield from text.of_object(steps.stored_object(validated, now), validated, settings.bucket, now)

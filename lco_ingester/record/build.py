@@ -1,5 +1,6 @@
 """Header → archive record; pure: no I/O, no clock (docs/record.md)."""
 
+import logging
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
@@ -13,13 +14,17 @@ from lco_ingester.file.headers.frame_header import FrameHeader, Header, cards, j
 from lco_ingester.frame import Record, StorageFacts
 from lco_ingester.record import lco, ocs
 from lco_ingester.record.acceptance import refuse_unacceptable
-from lco_ingester.record.cleanup import Cards, FrameName, observation_date
+from lco_ingester.record.cleanup import Cards, FrameName, observation_date, with_pointing
 from lco_ingester.record.dates import parse_date, parse_time
+from lco_ingester.record.footprint import keywords_of_area
 from lco_ingester.record.rules import Keywords, RecordRules
+from lco_ingester.record.values import is_set
 
 FORMATS = {each.name: each for each in (lco.FORMAT, ocs.FORMAT)}
 # The fields of a nested record that an announcement has in addition to the header.
 _ANNOUNCED = ("basename", "area", "version_set", "frameid", "filename", "url")
+
+logger = logging.getLogger(__name__)
 
 
 def build_record(headers: Iterable[Header], basename: str, extension: str, rules: RecordRules) -> Record:
@@ -29,8 +34,13 @@ def build_record(headers: Iterable[Header], basename: str, extension: str, rules
     """
     chosen = choose_header(headers, rules.required_headers)
     record_format, name = FORMATS[rules.archive_record_format], FrameName(basename, extension)
-    record = record_format.record(cards_of(chosen, rules.header_blacklist), name, rules)
+    values = dict(cards_of(chosen, rules.header_blacklist))
+    record = record_format.record(values.items(), name, rules)
+    _refuse_lost(values, record, rules)
     refuse_unacceptable(header_of(record), record, rules.keys)
+    if record["area"] is not None and (why := doubt_of_area(chosen, rules.keys)):
+        logger.warning("%s: no footprint: %s", basename + extension, why)
+        record["area"] = None
     return record
 
 
@@ -54,6 +64,28 @@ def choose_header(headers: Iterable[Header], required: Iterable[str]) -> Header:
 def lacking(header: Header, required: Iterable[str]) -> tuple[str, ...]:
     """The required keywords that a header lacks."""
     return tuple(keyword for keyword in required if keyword not in header)
+
+
+def doubt_of_area(header: Header, keys: Keywords) -> str:
+    """Why the area of a header is not certain although its numbers give one; '' if it is certain."""
+    if not isinstance(header, FrameHeader) or not header.repeated:
+        return ""
+    doubtful = sorted(keywords_of_area(with_pointing(header, keys), header.repeated))
+    return f"{', '.join(doubtful)}: repeated with another value" if doubtful else ""
+
+
+def _refuse_lost(values: Mapping[str, Any], record: Record, rules: RecordRules) -> None:
+    """Raises HeaderValueError if a required keyword of the header is not in the record itself.
+
+    Exceptions are the blacklist, and the clean-up rules for a keyword that is not set.
+    """
+    header = header_of(record)
+    for keyword in rules.required_headers:
+        if keyword in rules.header_blacklist or keyword in header or keyword.upper() in header:
+            continue
+        value = values.get(keyword.upper(), values.get(keyword))
+        if is_set(value) and str(value).strip() not in rules.null_header_values:
+            raise HeaderValueError(check=keyword, expected="a value in the record", found="none after the clean-up")
 
 
 def header_of(record: Record) -> Record:

@@ -11,16 +11,15 @@ from lco_ingester.file.headers.raw_header import RawHeader
 from tests.support.synthetic import compressed, headers_of, image, in_blocks
 
 ASKED = [
-    "SIMPLE", "XTENSION", "BITPIX", "ZBITPIX", "NAXIS", "NAXIS1", "NAXIS999", "ZNAXIS", "ZNAXIS2", "PCOUNT", "GCOUNT",
-    "GROUPS", "TFIELDS", "ZIMAGE", "NEXTEND", "CHECKSUM", "DATASUM", "WCSAXES", "A_ORDER", "B_ORDER", "AP_ORDER",
-    "BP_ORDER",
+    "SIMPLE", "BITPIX", "ZBITPIX", "NAXIS", "NAXIS1", "NAXIS999", "ZNAXIS", "ZNAXIS2", "PCOUNT", "GCOUNT",
+    "GROUPS", "TFIELDS", "ZIMAGE", "NEXTEND", "CHECKSUM", "DATASUM",
 ]  # fmt: skip
 OTHERS = ["", "HISTORY", "COMMENT", "OBJECT", "TELESCOP", "END-", "\x00\xff", "É"]
 
 
 def raw_header(cards: list[tuple[str, str]], rest: int = 0) -> RawHeader:
     lines = (f"{keyword:8}= {value}" for keyword, value in cards)
-    return RawHeader(0, 0, in_blocks(*lines) + b" " * rest)
+    return RawHeader(1, 0, in_blocks("XTENSION= 'BINTABLE'", *lines) + b" " * rest)
 
 
 def test_nobody_asks_for_a_keyword_that_is_not_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -30,7 +29,7 @@ def test_nobody_asks_for_a_keyword_that_is_not_looked_at(monkeypatch: pytest.Mon
     for content in (compressed(), image({"NEXTEND": 0, "CHECKSUM": "0"}) + b"more"):
         with suppress(ChecksumError):
             headers_of(content)
-    assert len(asked) > 15
+    assert len(asked) >= 15
     assert all(raw_header([(keyword, "1")]).text(keyword) == "1" for keyword in asked)
 
 

@@ -3,7 +3,7 @@
 import copy
 import math
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TypeAlias
 
 from astropy.io import fits
@@ -11,6 +11,7 @@ from astropy.io.fits.card import Undefined
 from astropy.utils.exceptions import AstropyWarning
 
 from lco_ingester.exceptions import HeaderValueError
+from lco_ingester.file.headers.odd_cards import read_card
 
 JsonValue = str | int | float | bool | None
 
@@ -20,36 +21,46 @@ _CARD_ERRORS = (fits.VerifyError, ValueError, LookupError, TypeError, AttributeE
 
 
 class FrameHeader(Mapping[str, Any]):
-    """The header of an HDU: `plain` JSON values by keyword, and `others`, the cards that astropy read, if any."""
+    """The header of an HDU: values by keyword, those of JSON and floats that are not finite.
 
-    def __init__(self, plain: dict[str, JsonValue], others: fits.Header | None = None) -> None:
-        self._plain = plain
-        self._others = fits.Header() if others is None else others
+    `repeated`, `repaired` and `without_value` are explained at `plain_cards.SplitHeader`. A keyword without a value is
+    not in the mapping, but its card is among the `cards`.
+    """
+
+    def __init__(
+        self,
+        values: dict[str, JsonValue],
+        repeated: Iterable[str] = (),
+        repaired: Mapping[str, str] | None = None,
+        without_value: Iterable[str] = (),
+    ) -> None:
+        self._values = values
+        self.repeated = frozenset(repeated)
+        self.repaired = dict(repaired or {})
+        self._without_value = sorted(without_value)
 
     def __contains__(self, keyword: object) -> bool:
-        return isinstance(keyword, str) and (keyword.upper() in self._plain or keyword in self._others)
+        return isinstance(keyword, str) and (keyword.upper() in self._values or keyword in self._values)
 
     def __getitem__(self, keyword: str) -> Any:
-        """The value; it may be of an astropy type. Raises KeyError, or VerifyError for a card that cannot be read."""
-        plain = keyword.upper()
-        return self._plain[plain] if plain in self._plain else self._others[keyword]
+        upper = keyword.upper()
+        return self._values[upper] if upper in self._values else self._values[keyword]
 
     def __setitem__(self, keyword: str, value: JsonValue) -> None:
-        self._plain[keyword.upper()] = value
+        self._values[keyword.upper()] = value
 
     def __iter__(self) -> Iterator[str]:
-        return iter({**self._plain, **dict.fromkeys(self._others)})
+        return iter(self._values)
 
     def __len__(self) -> int:
-        return sum(1 for _ in self)
+        return len(self._values)
 
     def cards(self, blacklist: tuple[str, ...]) -> Iterator[tuple[str, JsonValue]]:
-        """Keyword and JSON value of each card that is not in `blacklist`; the first one of a repeated keyword.
-
-        Raises HeaderValueError if a card cannot be read.
-        """
-        yield from (item for item in self._plain.items() if item[0] not in blacklist)
-        yield from cards(self._others, (*blacklist, *self._plain))
+        """Keyword and JSON value of each card that is not in `blacklist`; of a repeated keyword the first."""
+        for keyword, value in self._values.items():
+            if keyword not in blacklist:
+                yield keyword, None if isinstance(value, float) and not math.isfinite(value) else value
+        yield from ((each, None) for each in self._without_value if each not in blacklist and each not in self._values)
 
 
 # A header, or a replacement: metadata, or the result of a site's reader.
@@ -65,11 +76,13 @@ def cards(header: fits.Header, blacklist: tuple[str, ...]) -> Iterator[tuple[str
     for number, card in enumerate(header.cards):
         keyword = ""
         try:
-            keyword = card.keyword.strip()
+            # Astropy makes `OBJECT.X` = 1.0 of OBJECT = 'X: 1' (its record-valued keyword cards).
+            is_text = card.keyword.strip() and card.field_specifier is not None
+            keyword = (card.rawkeyword if is_text else card.keyword).strip()
             if keyword in seen:
                 continue
             seen.add(keyword)
-            yield keyword, _value_of(card)
+            yield keyword, read_card(card.image).value if is_text else _value_of(card)
         except _CARD_ERRORS as error:
             check = keyword or f"card {number + 1}"
             raise HeaderValueError(check=check, expected="a readable card", found=str(error)) from error

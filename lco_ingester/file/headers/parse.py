@@ -8,10 +8,10 @@ from astropy.utils.exceptions import AstropyWarning
 
 from lco_ingester.exceptions import FitsStructureError
 from lco_ingester.file.datafile import SizedReader
-from lco_ingester.file.headers.frame_header import FrameHeader
+from lco_ingester.file.headers.frame_header import FrameHeader, cards
 from lco_ingester.file.headers.plain_cards import split_header
 from lco_ingester.file.headers.raw_header import BLOCK, RawHeader
-from lco_ingester.file.headers.structural_cards import as_astropy_shows
+from lco_ingester.file.headers.structural_cards import as_astropy_shows, as_text, as_written, holds_image
 
 # What astropy raises for damaged headers.
 _ASTROPY_ERRORS = (
@@ -23,18 +23,24 @@ _ASTROPY_ERRORS = (
 def as_astropy_reads(headers: list[RawHeader]) -> list[FrameHeader]:
     """The headers; for a tile-compressed image, the header of the image inside.
 
-    Raises FitsStructureError if astropy is asked and cannot read them.
+    Astropy is only asked about the cards that make the HDUs, and only if there is something to judge. The values of
+    all other cards are those that the FITS standard gives. Raises FitsStructureError if astropy cannot make sense of
+    the HDUs.
     """
     split = [split_header(header.cleaned.decode("ascii")) for header in headers]
-    of_each = (
-        None if each.needs_astropy else as_astropy_shows(each.structural, number, len(split))
-        for number, each in enumerate(split)
-    )
-    structural = [cards for cards in of_each if cards is not None]
-    if len(structural) == len(split):
-        return [FrameHeader({**each.plain, **cards}) for each, cards in zip(split, structural, strict=True)]
-    hdus = [(each.others, header.data_size()) for each, header in zip(split, headers, strict=True)]
-    return [FrameHeader(each.plain, others) for each, others in zip(split, _by_astropy(hdus), strict=True)]
+    shapes = [as_astropy_shows(each.structural, number, len(split)) for number, each in enumerate(split)]
+    if None in shapes:
+        judged = _by_astropy([(as_text(s.structural), h.data_size()) for s, h in zip(split, headers, strict=True)])
+        shapes = [
+            dict(cards(header, ()))
+            if number and holds_image(each.structural)
+            else as_written(each.structural, number, len(split))
+            for number, (header, each) in enumerate(zip(judged, split, strict=True))
+        ]
+    return [
+        FrameHeader({**each.plain, **(structural or {})}, each.repeated, each.repaired, each.without_value)
+        for each, structural in zip(split, shapes, strict=True)
+    ]
 
 
 def _by_astropy(hdus: list[tuple[str, int]]) -> list[fits.Header]:

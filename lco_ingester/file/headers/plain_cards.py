@@ -1,22 +1,23 @@
-"""Reads the plain cards of a FITS header without astropy, which takes ten times as long (docs/headers.md).
+"""The cards of a FITS header by keyword, read without astropy, which takes ten times as long and changes some.
 
-A card is plain if it is in the fixed format (FITS standard 4.0, section 4.2). All doubtful cards are left to astropy.
+A card is plain if it is in the fixed format (FITS standard 4.0, section 4.2). Most are; `odd_cards` reads the others.
 """
 
 import re
 from collections.abc import Callable
 from typing import NamedTuple
 
-from lco_ingester.file.headers.raw_header import CARD
-from lco_ingester.file.headers.structural_cards import PlainValue, Values, is_structural
+from lco_ingester.file.headers.odd_cards import PlainValue, read_card
+from lco_ingester.file.headers.structural_cards import Values, is_structural
+
+CARD = 80  # characters (section 3.2)
 
 # Cards that hold a comment and no value (section 4.4.2.4).
 _COMMENTARY = ("COMMENT ", "HISTORY ")
 _PLAIN = re.compile(
     r"(?=.{80}\Z)(?!HIERARCH|CONTINUE|COMMENT |HISTORY |END )(?P<keyword>[A-Z0-9_-]+) *(?<=\A.{8})= "
-    # Not plain: a text with a quote in it, '' with a quote in the comment, and 'NAME: 1.0' (a record-valued keyword
-    # card).
-    r"(?:'(?![A-Za-z_][\w.]*: )(?P<text>[^']+|(?='[^']*$))'"
+    # Not plain: a text with a quote in it, and '' with a quote in the comment.
+    r"(?:'(?P<text>[^']+|(?='[^']*$))'"
     r"|(?=.{20} *(?:/|$)) *"  # a value that is not a text ends before column 31
     r"(?:(?P<flag>[TF])|(?P<integer>[+-]?\d+)"
     r"|(?P<real>[+-]?(?:\d+\.?\d*|\.\d+)(?:E[+-]?\d\d?)?)|))"  # with two digits it is finite
@@ -24,59 +25,65 @@ _PLAIN = re.compile(
 )
 # Each card together with its CONTINUE cards (section 4.2.1.2); consecutive comment cards together.
 _CARDS = re.compile(r"(?:HISTORY .{72})+(?!CONTINUE)|(?:COMMENT .{72})+(?!CONTINUE)|.{80}(?:CONTINUE.{72})*")
-_END = "END".ljust(CARD)
-_LIKE_END = re.compile(r"END(?![A-Z0-9_-])")
+# What compression calls its table. The name of the image inside may follow as a second card.
+_NAME_OF_TABLE = ("EXTNAME", "COMPRESSED_IMAGE")
 
 
 class SplitHeader(NamedTuple):
-    """A header in parts.
+    """A header in parts: the values of its cards by keyword, those that make the HDU on their own (`structural`).
 
-    `plain` and `structural` are the values of plain cards by keyword; structural cards describe the HDU itself.
-    `others` is the text of all cards that are not in `plain`, with the END. `needs_astropy`: some of these are neither
-    plain nor comments. The first card of a repeated keyword counts, in whichever part it is. A header with a card that
-    only looks like an END is all `others`, because astropy may end it there.
+    Of a repeated keyword the first card counts; `repeated` are those that have another value later. `repaired` holds
+    the text of cards that break the standard. `without_value` are keywords whose cards have no value that is clear.
     """
 
     plain: Values
     structural: Values
-    others: str
-    needs_astropy: bool
+    repeated: set[str]
+    repaired: dict[str, str]
+    without_value: set[str]
 
 
 def split_header(text: str) -> SplitHeader:
     """Sort the cards of a header, which is printable ASCII and a multiple of 80 characters."""
-    plain: Values = {}
-    structural: Values = {}
-    others: list[str] = []
-    taken: set[str] = set()  # keywords of cards in `others`
+    split = SplitHeader({}, {}, set(), {}, set())
+    plain, structural, repeated, _, without_value = split
     for card in _CARDS.findall(text):
         found = _PLAIN.fullmatch(card)
-        if found is not None:
-            keyword, kind = found["keyword"], found.lastgroup or ""
-            if keyword not in taken:
-                value = _READERS[kind](found[kind])
-                if not is_structural(keyword):
-                    plain.setdefault(keyword, value)
-                    continue
-                structural[keyword] = value
-        elif _comments(card, taken):
-            plain.setdefault(card[:8].rstrip(), card[8:CARD].rstrip())
+        if found is None:
+            _add_odd(card, split)
             continue
-        elif not card[:8].strip():
-            continue
-        others.append(card)
-        if card == _END:
-            break
-        if _LIKE_END.match(card):
-            return SplitHeader({}, {}, text, needs_astropy=True)
-        taken.update(_names(card))
-    return SplitHeader(plain, structural, "".join(others), needs_astropy=len(others) > len(structural) + 1)
+        keyword, kind = found["keyword"], found.lastgroup or ""
+        value = _READERS[kind](found[kind])
+        part = structural if is_structural(keyword) else plain
+        if part.setdefault(keyword, value) != value:
+            if (keyword, part[keyword]) == _NAME_OF_TABLE:
+                part[keyword] = value
+            else:
+                repeated.add(keyword)
+    without_value.difference_update(plain, structural)
+    return split
 
 
-def _comments(card: str, taken: set[str]) -> bool:
-    """Whether it is only a comment, and no card of its keyword is in `others`."""
-    is_continued = card[CARD : CARD + 8] == "CONTINUE"
-    return card.startswith(_COMMENTARY) and not is_continued and card[:8].rstrip() not in taken
+def _add_odd(card: str, split: SplitHeader) -> None:
+    if card.startswith(_COMMENTARY):
+        split.plain.setdefault(card[:8].rstrip(), card[8:CARD].rstrip())
+        return
+    if not card[:8].strip() and card[8:10] != "= ":
+        return
+    keyword, value, is_repaired, has_value = read_card(card)
+    if keyword in ("", "END", "CONTINUE"):
+        return
+    is_of_hdu = is_structural(keyword) and not card.startswith("HIERARCH ")
+    part = split.structural if is_of_hdu else split.plain
+    is_first = keyword not in part
+    if not has_value:
+        split.without_value.add(keyword)
+    elif not is_first and value != part[keyword]:
+        split.repeated.add(keyword)
+    elif is_first:
+        part[keyword] = value
+    if is_repaired and is_first:
+        split.repaired.setdefault(keyword, card[:CARD].rstrip())
 
 
 _READERS: dict[str, Callable[[str], PlainValue]] = {
@@ -86,9 +93,3 @@ _READERS: dict[str, Callable[[str], PlainValue]] = {
     "real": float,
     "keyword": lambda _: None,  # no value
 }
-
-
-def _names(card: str) -> set[str]:
-    """The keywords by which astropy may know a card that is not plain."""
-    name = card.partition("=")[0].upper()
-    return {name[:8].strip(), name.removeprefix("HIERARCH ").strip()}

@@ -5,30 +5,28 @@ It is checked before astropy reads it, because some numbers in a damaged header 
 
 import math
 import re
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 
 from lco_ingester.exceptions import FitsStructureError
+from lco_ingester.file.headers.odd_cards import PlainValue, read_card
 
 BLOCK = 2880  # bytes (FITS standard 4.0, section 3.1)
 CARD = 80  # bytes (section 3.2)
 _BITPIX = (8, 16, 32, 64, -32, -64)  # section 4.4.1.1
 _MAX_AXES = 999  # axes (section 4.4.1.1), and fields of a table (section 7.3.1)
-# Larger values cost astropy and wcslib much time and memory, or crash them: SIP has orders up to 9, wcslib has 32 axes.
-_MAX_IN_WCS = {"WCSAXES": 32, "A_ORDER": 9, "B_ORDER": 9, "AP_ORDER": 9, "BP_ORDER": 9}
 LEGAL = bytes(range(0x20, 0x7F))  # in a header (section 3.2)
 _READABLE = bytes(byte if byte in LEGAL else ord("?") for byte in range(256))
 _CONTINUED = re.compile(rb"&' *(?:/|$)")
 # Keywords that decide about sizes.
-_SIZES = r"SIMPLE|XTENSION|Z?(?:BITPIX|NAXIS\d*|PCOUNT|GCOUNT)|GROUPS|TFIELDS|ZIMAGE|WCSAXES|[AB]P?_ORDER"
+_SIZES = r"SIMPLE|XTENSION|Z?(?:BITPIX|NAXIS\d*|PCOUNT|GCOUNT)|GROUPS|TFIELDS|ZIMAGE"
 _DECIDES_SIZES = re.compile(_SIZES)
 # The cards that we read; the pattern skips all cards before each of them in one step.
 _CARDS_READ = re.compile(
     rf"(?:(?!{_SIZES}|NEXTEND|CHECKSUM|DATASUM).{{80}})*+(?P<card>.{{80}}|.*)".encode("ascii"), re.DOTALL
 )
 _INTEGER = re.compile(r"[+-]?[0-9]{1,18}")
-_TEXT = re.compile(r"'((?:[^']|'')*)'")
+_END = b"END     "
 
 
 @dataclass(frozen=True)
@@ -45,21 +43,32 @@ class RawHeader:
         return self.offset + len(self.raw)
 
     @cached_property
-    def _values(self) -> dict[str, str]:
-        """The text after `= ` of the `_CARDS_READ`; the first one of a repeated keyword.
+    def cards(self) -> bytes:
+        """The header without what stands behind its END, where some files have more than blanks."""
+        last = max(0, len(self.raw) - BLOCK)
+        return self.raw[: last + end_of_cards(self.raw[last:])]
 
-        Raises FitsStructureError if a keyword that decides about sizes is repeated with another value: we use the
-        first one, and parts of astropy use the last one.
+    @cached_property
+    def _values(self) -> dict[str, PlainValue]:
+        """The value of each keyword that is `_CARDS_READ`; of a repeated one the first.
+
+        Raises FitsStructureError where one that decides about sizes is repeated with another value: it is not known
+        which of them is right (FITS standard 4.0, section 4.1.2.1).
         """
-        values: dict[str, str] = {}
-        for found in _CARDS_READ.finditer(self.raw.upper()):
-            card = self.raw[slice(*found.span("card"))].decode("latin-1")
-            if card[8:10] != "= ":
+        values: dict[str, PlainValue] = {}
+        for found in _CARDS_READ.finditer(self.cards.upper()):
+            card = read_card(self.cards[slice(*found.span("card"))].decode("latin-1"))
+            if not card.has_value or (card.keyword.startswith("Z") and not self._is_table):
                 continue
-            keyword, value = card[:8].rstrip().upper(), card[10:].strip()
-            if values.setdefault(keyword, value) != value and _DECIDES_SIZES.fullmatch(keyword):
-                raise self.broken(f"one {keyword}", f"{values[keyword]!r} and {value!r}")
+            first = values.setdefault(card.keyword, card.value)
+            if first != card.value and _DECIDES_SIZES.fullmatch(card.keyword):
+                raise self.broken(f"one {card.keyword}", f"{first!r} and {card.value!r}")
         return values
+
+    @property
+    def _is_table(self) -> bool:
+        """Whether `Z...` keywords may tell of a compressed image (FITS standard 4.0, section 10.1)."""
+        return read_card(self.cards[:CARD].decode("latin-1"))[:2] == ("XTENSION", "BINTABLE")
 
     @cached_property
     def cleaned(self) -> bytes:
@@ -68,7 +77,7 @@ class RawHeader:
         Illegal bytes become question marks. A CONTINUE that continues nothing becomes a comment (FITS standard 4.0,
         section 4.2.1.2).
         """
-        raw = self.raw.translate(_READABLE)
+        raw = self.cards.translate(_READABLE)
         if b"CONTINUE" not in raw:
             return raw
         cards = [raw[start : start + CARD] for start in range(0, len(raw), CARD)]
@@ -79,15 +88,16 @@ class RawHeader:
         return b"".join(cards)
 
     def text(self, keyword: str) -> str | None:
-        """The value as text, without quotes and outer blanks; None if there is no such card.
+        """The value as a text without outer blanks; None without a card, '' without a value.
 
         The keyword must be one of the `_CARDS_READ`.
         """
-        value = self._values.get(keyword)
-        if value is None:
+        if keyword not in self._values:
             return None
-        quoted = _TEXT.match(value)
-        return quoted[1].replace("''", "'").strip() if quoted else value.split("/", 1)[0].rstrip()
+        value = self._values[keyword]
+        if isinstance(value, bool):
+            return "T" if value else "F"
+        return "" if value is None else str(value).strip()
 
     def integer(self, keyword: str, default: int | None = None) -> int:
         """An integer; `default` if there is no such card.
@@ -127,10 +137,6 @@ class RawHeader:
         for keyword in ("NAXIS", "ZNAXIS", "TFIELDS"):
             if not 0 <= self.integer(keyword, 0) <= _MAX_AXES:
                 raise self.broken(f"{keyword} from 0 to {_MAX_AXES}", str(self.integer(keyword)))
-        for keyword, most in _MAX_IN_WCS.items():
-            with suppress(ValueError):  # a value that is not a number is harmless
-                if not 0 <= float(self.text(keyword) or 0) <= most:
-                    raise self.broken(f"{keyword} from 0 to {most}", str(self.text(keyword)))
 
     def _image_shape(self, prefix: str) -> tuple[int, list[int]]:
         """BITPIX and the lengths of the axes; with prefix Z, those of the image inside a compressed table."""
@@ -141,3 +147,21 @@ class RawHeader:
         if any(axis < 0 for axis in axes):
             raise self.broken(f"no {prefix}NAXISn below 0", str(min(axes)))
         return bitpix, axes
+
+
+def end_of_cards(block: bytes) -> int:
+    """Where the END of a header ends in this block of it; the block's length if there is none."""
+    at = _end(block)
+    return len(block) if at < 0 else at + CARD
+
+
+def holds_end(block: bytes) -> bool:
+    """Whether the END of a header is in this block of it."""
+    return _end(block) >= 0
+
+
+def _end(block: bytes) -> int:
+    at = block.find(_END)
+    while at >= 0 and at % CARD:
+        at = block.find(_END, at + 1)
+    return at

@@ -4,16 +4,19 @@ Astropy shows them as they are. For a table with a tile-compressed image it show
 standard 4.0, section 10.1).
 """
 
+import math
 import re
 from functools import lru_cache
 
-PlainValue = str | int | float | bool | None
+from lco_ingester.file.headers.odd_cards import PlainValue
+
 Values = dict[str, PlainValue]
 
 _STRUCTURAL = re.compile(
+    r"(?=.{1,8}\Z)(?:"
     r"SIMPLE|XTENSION|BITPIX|NAXIS\d*|PCOUNT|GCOUNT|GROUPS|EXTEND|BLOCKED|INHERIT|EXT(NAME|VER|LEVEL)|NEXTEND"
-    r"|BSCALE|BZERO|BLANK|CHECKSUM|DATASUM|Z.*|TFIELDS|THEAP"
-    r"|T(TYPE|FORM|UNIT|NULL|SCAL|ZERO|DISP|BCOL|DIM|CTYP|CUNI|CRPX|CRVL|CDLT|RPOS)\d+"
+    r"|BSCALE|BZERO|BLANK|CHECKSUM|DATASUM|Z[A-Z0-9_-]*|TFIELDS|THEAP"
+    r"|T(TYPE|FORM|UNIT|NULL|SCAL|ZERO|DISP|BCOL|DIM|CTYP|CUNI|CRPX|CRVL|CDLT|RPOS)\d+)"
 )
 
 _OF_THE_TABLE = re.compile(
@@ -30,6 +33,7 @@ _DITHERS = ("NO_DITHER", "SUBTRACTIVE_DITHER_1", "SUBTRACTIVE_DITHER_2")
 _TEXTS = ("TTYPE", "TFORM", "ZNAME", "ZCMPTYPE", "EXTNAME")
 _NUMBERS = ("ZTILE", "ZVAL", "BSCALE", "BZERO", "EXTVER")
 _OF_AN_EXTENSION: Values = {"XTENSION": "IMAGE", "PCOUNT": 0, "GCOUNT": 1}
+_PIECE = 32  # characters of a long text in each card, which has room for twice as many quotes
 _NOT_SHOWN = {"EXTNAME": "COMPRESSED_IMAGE", "BSCALE": 0, "BZERO": 0}
 
 
@@ -50,11 +54,43 @@ def as_astropy_shows(cards: Values, number: int, count: int) -> Values | None:
     kind = cards.get("XTENSION", "IMAGE")
     if ("SIMPLE" in cards) != (number == 0) or "GROUPS" in cards or kind not in ("IMAGE", "BINTABLE"):
         return None
-    if number == 0:
-        return {**cards, "EXTEND": True} if count > 1 else cards
-    if kind == "IMAGE" or "ZIMAGE" not in cards:
-        return cards
-    return _image_inside(cards) if cards["ZIMAGE"] is True and _is_usual(cards) else None
+    if number == 0 or not holds_image(cards):
+        return as_written(cards, number, count)
+    return _image_inside(cards) if _is_usual(cards) else None
+
+
+def holds_image(cards: Values) -> bool:
+    """Whether these are the cards of a table with a tile-compressed image. `Z...` means nothing elsewhere."""
+    return cards.get("XTENSION") == "BINTABLE" and cards.get("ZIMAGE") is True
+
+
+def as_written(cards: Values, number: int, count: int) -> Values:
+    """The cards themselves; a first HDU that others follow has an EXTEND."""
+    return {"EXTEND": True, **cards} if number == 0 and count > 1 else cards
+
+
+def as_text(cards: Values) -> str:
+    """The cards for astropy to read: in the fixed format, whatever they looked like, with an END.
+
+    A compressed image has a ZTILEn for each axis: without one a tile is a row (FITS standard 4.0, section 10.1.1).
+    """
+    axes = cards.get("ZNAXIS") if holds_image(cards) else None
+    tiles = range(1, axes + 1) if isinstance(axes, int) else ()
+    rows: Values = {f"ZTILE{axis}": cards.get("ZNAXIS1", 1) if axis == 1 else 1 for axis in tiles}
+    return "".join(_card(keyword, value) for keyword, value in {**cards, **rows, **cards}.items()) + "END".ljust(80)
+
+
+def _card(keyword: str, value: PlainValue) -> str:
+    if isinstance(value, str):
+        pieces = [value[at : at + _PIECE].replace("'", "''") for at in range(0, len(value), _PIECE)] or [""]
+        starts = [f"{keyword:8}= ", *["CONTINUE  "] * (len(pieces) - 1)]
+        ends = [*["&'"] * (len(pieces) - 1), "'"]
+        return "".join(f"{a}'{b:8}{c}".ljust(80) for a, b, c in zip(starts, pieces, ends, strict=True))
+    if isinstance(value, bool):
+        written = "T" if value else "F"
+    else:
+        written = "" if value is None or not math.isfinite(value) else str(value).upper()
+    return f"{keyword:8}= {written:>20}".ljust(80)
 
 
 def _is_usual(table: Values) -> bool:
@@ -62,7 +98,7 @@ def _is_usual(table: Values) -> bool:
     fields, axes = table.get("TFIELDS"), table.get("ZNAXIS")
     if not (isinstance(fields, int) and isinstance(axes, int)):
         return False
-    wanted = {*(f"TTYPE{field + 1}" for field in range(fields)), *(f"ZTILE{axis + 1}" for axis in range(axes))}
+    wanted = {f"TTYPE{field + 1}" for field in range(fields)}
     wanted |= {keyword.replace("NAME", "VAL") for keyword in table if keyword.startswith("ZNAME")}
     sizes = {"ZNAXIS", *(f"ZNAXIS{axis + 1}" for axis in range(axes))}
     return (

@@ -3,7 +3,7 @@
 import logging
 import re
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from textwrap import shorten
@@ -14,11 +14,12 @@ from astropy.utils.exceptions import AstropyWarning
 
 from lco_ingester.record.footprint.cards import NoPlaceError
 from lco_ingester.record.footprint.image import image_ring
+from lco_ingester.record.footprint.limits import describes_sky
 from lco_ingester.record.footprint.pointing import pointing_ring
 from lco_ingester.record.footprint.sky import sky_of
 from lco_ingester.record.values import is_set
 
-__all__ = ["Outline", "Polygon", "footprint", "outline"]
+__all__ = ["Outline", "Polygon", "footprint", "keywords_of_area", "outline"]
 
 Polygon = dict[str, Any]
 
@@ -67,6 +68,17 @@ def outline(header: Mapping[str, Any]) -> Outline:
     return Outline({"type": "Polygon", "coordinates": [[*ring, ring[0]]]}, why)
 
 
+def keywords_of_area(header: Mapping[str, Any], keywords: Iterable[str]) -> set[str]:
+    """Those of the keywords from which the area of this header comes."""
+    if _is_spectrograph(header):
+        return set(_SPECTROGRAPH).intersection(keywords)
+    return set(filter(describes_sky, keywords))
+
+
+def _is_spectrograph(header: Mapping[str, Any]) -> bool:
+    return all(is_set(header.get(keyword)) for keyword in _SPECTROGRAPH)
+
+
 def _refuse_half_circle(ring: list[list[float]]) -> None:
     """Raises ValueError for a ring 180 degrees wide in RA, on which the archive breaks (docs/record.md, "area").
 
@@ -79,7 +91,7 @@ def _refuse_half_circle(ring: list[list[float]]) -> None:
 
 
 def _ring(header: Mapping[str, Any]) -> tuple[list[list[float]], str]:
-    if all(is_set(header.get(keyword)) for keyword in _SPECTROGRAPH):
+    if _is_spectrograph(header):
         return pointing_ring(header), "a square around the pointing, because RADIUS, RA and DEC are set"
     sky = sky_of(header)
     sky.refuse_elsewhere()

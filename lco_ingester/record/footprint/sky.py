@@ -13,6 +13,7 @@ from astropy.wcs import WCS
 
 from lco_ingester.record.footprint.cards import NoPlaceError, number, upper
 from lco_ingester.record.footprint.frames import LATITUDE_OF, frame_of
+from lco_ingester.record.footprint.limits import refuse_absurd
 from lco_ingester.record.footprint.matrix import cd_matrix
 from lco_ingester.record.footprint.wcs import PV, SIP, wcs_of
 from lco_ingester.record.values import is_set
@@ -108,6 +109,7 @@ def sky_of(header: Mapping[str, Any]) -> Sky:
         raise NoPlaceError(f"its axes, CTYPE1 and CTYPE2 {' and '.join(map(repr, types))}, are not those of the sky")
     latitude_axis = 1 + names.index(LATITUDE_OF[longitude])
     matrix = cd_matrix(header, latitude_axis)
+    refuse_absurd(header)
     if unknown := {ctype[5:8] for ctype in types} - _PROJECTIONS:
         raise ValueError(f"its projection is {' and '.join(sorted(unknown))!r}")
     cards = _cards(header, types, matrix, latitude_axis)
