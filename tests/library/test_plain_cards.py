@@ -106,7 +106,7 @@ def typed(headers: list[dict[str, Any]] | str) -> Any:
 @example(["A       = 'plain'", "A       = 'X.1: 2'"])
 @example(["A       = 'X.1: 2'", "A       = 'plain'"])
 @example(["A       =                1E400", "A       =                    1"])
-@example(["A= 00/= "])
+@example(["HIERARCH 0=(0,-0.)"])
 @example(["HISTORY one", "HISTORY 'goes on &'", "CONTINUE  'here'", "HISTORY two", "A       =                    1"])
 @example(["HISTORY 'goes on &'", "CONTINUE  'here'", "HISTORY one", "HISTORY two", "COMMENT three", "HISTORY four"])
 @example(["HISTORY = 'text'", "COMMENT =                    1", "HISTORYX=                    1", "COMMENTS= 'x'"])

@@ -82,7 +82,7 @@ def _legal(found: re.Match[str]) -> PlainValue:
     if found["flag"]:
         return found["flag"] == "T"
     if found["first"]:
-        return str(complex(_number(found["first"]), _number(found["second"])))
+        return str(_number(found["first"]) + _number(found["second"]) * 1j)  # which makes 0 of -0
     if found["word"]:
         return float(found["word"])
     return _number(found["number"]) if found["number"] else None

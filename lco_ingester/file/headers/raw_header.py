@@ -61,7 +61,7 @@ class RawHeader:
             if not card.has_value or (card.keyword.startswith("Z") and not self._is_table):
                 continue
             first = values.setdefault(card.keyword, card.value)
-            if first != card.value and _DECIDES_SIZES.fullmatch(card.keyword):
+            if first is not card.value and first != card.value and _DECIDES_SIZES.fullmatch(card.keyword):
                 raise self.broken(f"one {card.keyword}", f"{first!r} and {card.value!r}")
         return values
 
