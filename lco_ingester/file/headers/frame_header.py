@@ -55,12 +55,17 @@ class FrameHeader(Mapping[str, Any]):
     def __len__(self) -> int:
         return len(self._values)
 
-    def cards(self, blacklist: tuple[str, ...]) -> Iterator[tuple[str, JsonValue]]:
+    def cards(self, blacklist: tuple[str, ...]) -> list[tuple[str, JsonValue]]:
         """Keyword and JSON value of each card that is not in `blacklist`; of a repeated keyword the first."""
-        for keyword, value in self._values.items():
-            if keyword not in blacklist:
-                yield keyword, None if isinstance(value, float) and not math.isfinite(value) else value
-        yield from ((each, None) for each in self._without_value if each not in blacklist and each not in self._values)
+        isfinite = math.isfinite
+        found = [
+            (keyword, None if type(value) is float and not isfinite(value) else value)
+            for keyword, value in self._values.items()
+            if keyword not in blacklist
+        ]
+        return found + [
+            (each, None) for each in self._without_value if each not in blacklist and each not in self._values
+        ]
 
 
 # A header, or a replacement: metadata, or the result of a site's reader.
