@@ -38,9 +38,11 @@ EXTENSIONS = (".tar.gz", ".tar")
 FRAME_MARKS = ("e00.fits", "e90.fits", "e91.fits")
 FITS_EXTENSIONS = (".fits", ".fits.fz", ".fits.gz")
 _FRAME_ENDS = tuple(mark + packed for mark in FRAME_MARKS for packed in ("", ".fz", ".gz"))
-# What describes another file and has its name: AppleDouble files of macOS, extended headers that an old tar wrote out
-# as files. A backslash may be another system's slash.
-_OF_ANOTHER = re.compile(r"(?:.*[/\\])?(?:\._[^/\\]|__MACOSX[/\\]|PaxHeaders?(?:\.\d+)?[/\\])", re.DOTALL)
+# Describes another file and has its name: AppleDouble files of macOS and netatalk, side folders of a Synology, extended
+# headers that an old tar wrote out as files. A backslash may be another system's slash.
+_OF_ANOTHER = re.compile(
+    r"(?:.*[/\\])?(?:\._[^/\\]|__MACOSX[/\\]|PaxHeaders?(?:\.\d+)?[/\\]|\.AppleDouble[/\\]|@eaDir[/\\])", re.DOTALL
+)
 _BLOCK = tarfile.BLOCKSIZE
 _MAX_EXTENDED = 64 * 1024  # bytes of a header that only extends the next one, for example by a long name
 _MAX_DIGITS = 20  # of a size

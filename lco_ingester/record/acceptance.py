@@ -26,14 +26,14 @@ def refuse_unacceptable(header: Record, record: Record, keys: Keywords) -> None:
     `header` is the record itself if it is flat, and its `headers` if it is nested.
     """
     is_nested = header is not record
-    for name, wanted in (NESTED if is_nested else FLAT).items():
-        keyword = getattr(keys, name)
-        value = record.get(name if is_nested else ARCHIVE_KEYWORDS[name])
-        _refuse(keyword, wanted(value), value)
     for name in TEXTS:
         keyword = getattr(keys, name)
         is_flag = isinstance(header.get(keyword), bool)
         _refuse(keyword, "a text, and not a flag (T or F)" if is_flag else "", header.get(keyword))
+    for name, wanted in (NESTED if is_nested else FLAT).items():
+        keyword = getattr(keys, name)
+        value = record.get(name if is_nested else ARCHIVE_KEYWORDS[name])
+        _refuse(keyword, wanted(value), value)
 
 
 def whole_number(value: Any) -> str:

@@ -17,7 +17,9 @@ from lco_ingester.record.acceptance import refuse_unacceptable
 from lco_ingester.record.cleanup import Cards, FrameName, observation_date, with_pointing
 from lco_ingester.record.dates import parse_date, parse_time
 from lco_ingester.record.footprint import keywords_of_area
+from lco_ingester.record.footprint.limits import describes_sky
 from lco_ingester.record.rules import Keywords, RecordRules
+from lco_ingester.record.times import TIME_SCALE
 from lco_ingester.record.values import is_set
 
 FORMATS = {each.name: each for each in (lco.FORMAT, ocs.FORMAT)}
@@ -35,6 +37,7 @@ def build_record(headers: Iterable[Header], basename: str, extension: str, rules
     chosen = choose_header(headers, rules.required_headers)
     record_format, name = FORMATS[rules.archive_record_format], FrameName(basename, extension)
     values = dict(cards_of(chosen, rules.header_blacklist))
+    _refuse_unclear(chosen, rules)
     record = record_format.record(values.items(), name, rules)
     _refuse_lost(values, record, rules)
     refuse_unacceptable(header_of(record), record, rules.keys)
@@ -68,10 +71,23 @@ def lacking(header: Header, required: Iterable[str]) -> tuple[str, ...]:
 
 def doubt_of_area(header: Header, keys: Keywords) -> str:
     """Why the area of a header is not certain although its numbers give one; '' if it is certain."""
-    if not isinstance(header, FrameHeader) or not header.repeated:
+    if not isinstance(header, FrameHeader):
+        return ""
+    if unclear := [keyword for keyword in header.without_value if describes_sky(keyword)]:
+        return f"{', '.join(unclear)}: the value is not clear"
+    if not header.repeated:
         return ""
     doubtful = sorted(keywords_of_area(with_pointing(header, keys), header.repeated))
     return f"{', '.join(doubtful)}: repeated with another value" if doubtful else ""
+
+
+def _refuse_unclear(header: Header, rules: RecordRules) -> None:
+    """Raises HeaderValueError for a card whose value is not clear, where a default would be wrong in silence."""
+    if not isinstance(header, FrameHeader):
+        return
+    for keyword in (rules.keys.public_date, TIME_SCALE):
+        if keyword in header.without_value:
+            raise HeaderValueError(check=keyword, expected="a value by the FITS standard", found="a card without one")
 
 
 def _refuse_lost(values: Mapping[str, Any], record: Record, rules: RecordRules) -> None:
@@ -176,5 +192,7 @@ def _section(header: Mapping[str, Any], basename: str, keys: Keywords) -> str:
     dashed = basename.replace("_", "-")
     if dashed.startswith("bpm-") or dashed.endswith("-bpm") or "-bpm-" in dashed:
         return "bpm"
-    level = str(header.get(keys.reduction_level)).strip()
-    return "raw" if level.isdecimal() and int(level) == 0 else "processed"
+    with suppress(ValueError):
+        if float(str(header.get(keys.reduction_level))) == 0:
+            return "raw"
+    return "processed"

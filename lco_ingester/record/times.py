@@ -36,8 +36,10 @@ def start_time(header: Record, _: FrameName, rules: RecordRules) -> str:
     keyword = rules.keys.observation_date
     times = {each: header[each] for each in START_TIMES if is_set(header.get(each))}
     day = observation_date(header, rules.keys).date().isoformat()
-    if not times or not is_day(header[keyword]):
+    if not is_day(header[keyword]):
         return ""
+    if not times:
+        return Doubt(f"{keyword} has no time of day, and none of {', '.join(START_TIMES)} has it: midnight is recorded")
     names = " and ".join(times)
     if _scale(header) is not None and any(each.startswith(UNIVERSAL) for each in times):
         return Doubt(f"{keyword} has no time of day, and {names} may be in another time scale than {TIME_SCALE}")
@@ -101,7 +103,11 @@ def _time_of_day(value: Any, day: str) -> str:
     if not isinstance(value, str):
         raise ValueError(f"not a time of day: {value!r}")
     text = value.strip(" ")
-    return text[len(day) + 1 :] if text.startswith(day) else text
+    if text.startswith(day) and text[len(day) : len(day) + 1] in ("T", " "):
+        text = text[len(day) + 1 :]
+    if has_zone(text) and not text.endswith("Z"):
+        raise ValueError(f"a time zone: {value!r}")
+    return text
 
 
 def _in_utc(written: str, observed: datetime, scale: str) -> str:

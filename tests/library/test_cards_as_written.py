@@ -273,7 +273,10 @@ def test_a_wcs_keyword_may_be_repeated_with_the_same_value(lines: list[str]) -> 
         (["WCSAXES = 2", "WCSAXES = 3"], "WCSAXES"),
         (["A_ORDER = 0", "A_ORDER = 1"], "A_ORDER"),
         (["CRVAL1  = 181.0"], "CRVAL1"),
-        (["CD1_1   =0.002"], "CD1_1"),
+        (["CUNIT1  =arcsec"], "CUNIT1"),
+        (["CROTA2    90"], "CROTA2"),
+        (["RADESYS =FK4"], "RADESYS"),
+        (["CD01_01 = 0.1", "CD01_01 = 0.2"], "CD01_01"),
     ],
 )
 def test_a_doubtful_wcs_costs_the_area_and_not_the_frame(
@@ -325,3 +328,44 @@ def test_a_compressed_image_may_leave_out_what_has_a_default(gone: list[str], un
         *shape[::-1],
     ]
     assert (record["PCOUNT"], record["GCOUNT"], record["OBJECT"]) == (0, 1, "x")
+
+
+# A card that breaks the standard beside one that does not
+
+
+@pytest.mark.parametrize(
+    ("broken", "legal"),
+    [
+        ("PROPID='EPO'", "PROPID  = 'LCOEngineering'"),
+        ("SITEID  ='cpt'", "SITEID  = 'coj'"),
+        ("  SITEID= 'xyz'", "SITEID  = 'coj'"),
+        ("OBJECT  ='one'", "OBJECT  = 'two'"),
+    ],
+)
+@pytest.mark.parametrize("is_first", [True, False])
+def test_a_card_without_a_value_indicator_does_not_count_beside_one_with_it(
+    broken: str, legal: str, is_first: bool
+) -> None:
+    keyword, value = legal[:8].strip(), legal[10:].strip("'")
+    lines = [broken, legal] if is_first else [legal, broken]
+    record = record_of_file(with_lines(image({keyword: ABSENT}, pixels=8), *lines))
+    assert record[keyword] == value
+
+
+@pytest.mark.parametrize("line", ["NAXIS1  =11", " NAXIS1= 9000", " XTENSION= 'BINTABLE'", "TFIELDS = 1000"])
+def test_a_structural_keyword_is_that_of_the_legal_card_and_of_this_kind_of_hdu(line: str) -> None:
+    record = record_of_file(with_lines(image(WCS, pixels=8), line))
+    assert record["NAXIS1"] == 8
+    assert record["area"] is not None
+
+
+@pytest.mark.parametrize("line", ["L1PUBDAT= '2099-01-01 / public", "L1PUBDAT  2099-01-01", "TIMESYS =TAI"])
+def test_an_unclear_value_never_becomes_a_default_that_decides(line: str) -> None:
+    with pytest.raises(HeaderValueError, match=line[:8].strip(" =")):
+        record_of_file(with_lines(image(pixels=8), line))
+
+
+@pytest.mark.parametrize("field", ["'fa12' 'camera'", "'a' 'b'", "N/A", "fa/12", '"coj"'])
+def test_a_value_whose_end_is_not_clear_is_not_guessed(field: str) -> None:
+    record = record_of_file(with_lines(image({"OBJECT": ABSENT}, pixels=8), f"OBJECT  = {field}"))
+    assert record["OBJECT"] is None

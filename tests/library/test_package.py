@@ -53,7 +53,8 @@ def test_a_member_whose_name_ends_in_a_mark_is_the_frame_packed_or_not(mark: str
 
 OF_ANOTHER = (
     "._a-e91.fits", "./._a-e91.fits", "x/._a-e91.fits", "x\\._a-e91.fits", "._a-e91.fits.fz", "._a.fits.gz",
-    "__MACOSX/a-e91.fits", "./__MACOSX/x/._a-e91.fits", "/data/__MACOSX/a-e91.fits",
+    "__MACOSX/a-e91.fits", ".AppleDouble/a-e91.fits", "x/@eaDir/a-e91.fits",
+    "./__MACOSX/x/._a-e91.fits", "/data/__MACOSX/a-e91.fits",
     "PaxHeader/a-e91.fits", "./PaxHeaders.4711/a-e91.fits", "x/PaxHeaders/a-e91.fits",
 )  # fmt: skip
 """What other programs keep beside a frame, under its name."""

@@ -37,7 +37,7 @@ class FrameHeader(Mapping[str, Any]):
         self._values = values
         self.repeated = frozenset(repeated)
         self.repaired = dict(repaired or {})
-        self._without_value = sorted(without_value)
+        self.without_value = sorted(without_value)
 
     def __contains__(self, keyword: object) -> bool:
         return isinstance(keyword, str) and (keyword.upper() in self._values or keyword in self._values)
@@ -64,7 +64,7 @@ class FrameHeader(Mapping[str, Any]):
             if keyword not in blacklist
         ]
         return found + [
-            (each, None) for each in self._without_value if each not in blacklist and each not in self._values
+            (each, None) for each in self.without_value if each not in blacklist and each not in self._values
         ]
 
 

@@ -21,7 +21,7 @@ _VALUE = re.compile(
 # before the comment, no quote at the end.
 _REPAIRABLE = tuple(
     re.compile(pattern, re.DOTALL)
-    for pattern in (rf" *'(.*?)'{_COMMENT}", r" *'([^']*)' +[^' ][^']*\Z", r" *'([^'/]*)\Z")
+    for pattern in (rf" *'((?:[^']|(?<=[^ '])'(?=[^ ']))*)'{_COMMENT}", r" *'([^']*)' +[^' ][^']*\Z", r" *'([^'/]*)\Z")
 )
 _MISPLACED = re.compile(r" *([^=']{1,8}?) *=(.*)", re.DOTALL)
 _COMMENTARY = ("COMMENT", "HISTORY")
@@ -30,7 +30,8 @@ _COMMENTARY = ("COMMENT", "HISTORY")
 class OddCard(NamedTuple):
     """What a card says. `repaired`: it breaks the standard; it has a `value` that is clear all the same, or none.
 
-    Without a value indicator a keyword has no value (section 4.1.2.2): `has_value` is false. So is it if the value
+    `has_indicator`: the keyword begins in column 1 and the value indicator is in columns 9 and 10 (section 4.1.2.2).
+    Without it only a clear value counts, and only if the keyword has no other card. `has_value` is false if the value
     is not clear. This is not the same as an undefined value, which is None too.
     """
 
@@ -38,6 +39,7 @@ class OddCard(NamedTuple):
     value: PlainValue
     repaired: bool = False
     has_value: bool = True
+    has_indicator: bool = True
 
 
 def read_card(card: str) -> OddCard:
@@ -47,15 +49,18 @@ def read_card(card: str) -> OddCard:
     if keyword in _COMMENTARY:
         return OddCard(keyword, first[8:].rstrip())
     if first[8:10] == "= ":
-        return _with_value(keyword, first[10:], rest)
+        found = _with_value(keyword, first[10:], rest)
+        is_misplaced = first.startswith(" ") and keyword != ""
+        return found._replace(repaired=True, has_indicator=False) if is_misplaced else found
     if first.startswith("HIERARCH ") and "=" in first:
         name, field = first[9:].split("=", 1)
         return _with_value(name.strip(), field, rest)
     # An equals sign beside columns 9 and 10 counts if a legal value follows it.
-    found = _MISPLACED.fullmatch(first)
-    if found is None or not _VALUE.fullmatch(found[2]):
-        return OddCard(found[1].strip().upper() if found else keyword, None, repaired=True, has_value=False)
-    return _with_value(found[1].strip().upper(), found[2], rest)._replace(repaired=True)
+    parts = _MISPLACED.fullmatch(first)
+    if parts is None or not _VALUE.fullmatch(parts[2]):
+        name = parts[1].strip().upper() if parts else keyword
+        return OddCard(name, None, repaired=True, has_value=False, has_indicator=False)
+    return _with_value(parts[1].strip().upper(), parts[2], rest)._replace(repaired=True, has_indicator=False)
 
 
 def _with_value(keyword: str, field: str, continuations: str) -> OddCard:
@@ -71,9 +76,16 @@ def _value_in(field: str) -> tuple[PlainValue, bool]:
     if found is not None:
         return _legal(found), False
     if not field.lstrip().startswith("'"):
-        return field.split("/", 1)[0].strip(), False  # a text without quotes
+        return _unquoted(field), True
     repaired = next((found[1] for each in _REPAIRABLE if (found := each.fullmatch(field))), None)
     return (None if repaired is None else repaired.replace("''", "'")), True
+
+
+def _unquoted(field: str) -> str | None:
+    """A text without quotes; None if it is not clear where it ends."""
+    text, slash, _ = field.partition("/")
+    is_clear = '"' not in text and (not slash or text.endswith(" "))
+    return text.strip() if is_clear else None
 
 
 def _legal(found: re.Match[str]) -> PlainValue:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable
 from typing import NamedTuple
 
-from lco_ingester.file.headers.odd_cards import PlainValue, read_card
+from lco_ingester.file.headers.odd_cards import OddCard, PlainValue, read_card
 from lco_ingester.file.headers.structural_cards import Values, is_structural
 
 CARD = 80  # characters (section 3.2)
@@ -32,8 +32,9 @@ _NAME_OF_TABLE = ("EXTNAME", "COMPRESSED_IMAGE")
 class SplitHeader(NamedTuple):
     """A header in parts: the values of its cards by keyword, those that make the HDU on their own (`structural`).
 
-    Of a repeated keyword the first card counts; `repeated` are those that have another value later. `repaired` holds
-    the text of cards that break the standard. `without_value` are keywords whose cards have no value that is clear.
+    Of a repeated keyword the first card counts, and one without a value indicator only if there is no other.
+    `repeated` are keywords that have another value later. `repaired` holds the text of cards that break the standard.
+    `without_value` are keywords whose cards have no value that is clear.
     """
 
     plain: Values
@@ -47,10 +48,11 @@ def split_header(text: str) -> SplitHeader:
     """Sort the cards of a header, which is printable ASCII and a multiple of 80 characters."""
     split = SplitHeader({}, {}, set(), {}, set())
     plain, structural, repeated, _, without_value = split
+    broken: list[tuple[str, OddCard]] = []
     for card in _CARDS.findall(text):
         found = _PLAIN.fullmatch(card)
         if found is None:
-            _add_odd(card, split)
+            _add_odd(card, split, broken)
             continue
         keyword, kind = found["keyword"], found.lastgroup or ""
         value = _READERS[kind](found[kind])
@@ -60,30 +62,45 @@ def split_header(text: str) -> SplitHeader:
                 part[keyword] = value
             else:
                 repeated.add(keyword)
+    for card, odd in broken:
+        _add_broken(card, odd, split)
     without_value.difference_update(plain, structural)
     return split
 
 
-def _add_odd(card: str, split: SplitHeader) -> None:
+def _add_broken(card: str, odd: OddCard, split: SplitHeader) -> None:
+    """Add a card without a value indicator or a clear value, after all other cards."""
+    is_of_hdu = is_structural(odd.keyword)
+    part = split.structural if is_of_hdu else split.plain
+    split.repaired.setdefault(odd.keyword, card[:CARD].rstrip())
+    if odd.keyword in part:
+        return
+    # `raw_header` reads the sizes only where the keyword begins in column 1.
+    if odd.has_value and not (is_of_hdu and card.startswith(" ")):
+        part[odd.keyword] = odd.value
+    else:
+        split.without_value.add(odd.keyword)
+
+
+def _add_odd(card: str, split: SplitHeader, broken: list[tuple[str, OddCard]]) -> None:
     if card.startswith(_COMMENTARY):
         split.plain.setdefault(card[:8].rstrip(), card[8:CARD].rstrip())
         return
     if not card[:8].strip() and card[8:10] != "= ":
         return
-    keyword, value, is_repaired, has_value = read_card(card)
+    odd = read_card(card)
+    keyword, value = odd.keyword, odd.value
     if keyword in ("", "END", "CONTINUE"):
+        return
+    if not (odd.has_indicator and odd.has_value):
+        broken.append((card, odd))
         return
     is_of_hdu = is_structural(keyword) and not card.startswith("HIERARCH ")
     part = split.structural if is_of_hdu else split.plain
-    is_first = keyword not in part
-    if not has_value:
-        split.without_value.add(keyword)
-    elif not is_first and value != part[keyword]:
-        split.repeated.add(keyword)
-    elif is_first:
-        part[keyword] = value
-    if is_repaired and is_first:
+    if keyword not in part and odd.repaired:
         split.repaired.setdefault(keyword, card[:CARD].rstrip())
+    if part.setdefault(keyword, value) != value:
+        split.repeated.add(keyword)
 
 
 _READERS: dict[str, Callable[[str], PlainValue]] = {

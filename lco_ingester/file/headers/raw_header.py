@@ -56,19 +56,33 @@ class RawHeader:
         which of them is right (FITS standard 4.0, section 4.1.2.1).
         """
         values: dict[str, PlainValue] = {}
-        for found in _CARDS_READ.finditer(self.cards.upper()):
-            card = read_card(self.cards[slice(*found.span("card"))].decode("latin-1"))
-            if not card.has_value or (card.keyword.startswith("Z") and not self._is_table):
+        differing: list[tuple[str, PlainValue]] = []
+        found = (self.cards[slice(*each.span("card"))] for each in _CARDS_READ.finditer(self.cards.upper()))
+        cards = [card for each in found if (card := read_card(each.decode("latin-1"))).has_value]
+        # A card without a value indicator counts only if no other card has its keyword.
+        for card in sorted(cards, key=lambda card: not card.has_indicator):
+            if not self._has_meaning(card.keyword):
                 continue
             first = values.setdefault(card.keyword, card.value)
-            if first is not card.value and first != card.value and _DECIDES_SIZES.fullmatch(card.keyword):
-                raise self.broken(f"one {card.keyword}", f"{first!r} and {card.value!r}")
+            if first is not card.value and first != card.value and card.has_indicator:
+                differing.append((card.keyword, card.value))
+        for keyword, value in differing:
+            is_of_image_inside = keyword.startswith("Z") and values.get("ZIMAGE") is not True
+            if _DECIDES_SIZES.fullmatch(keyword) and not is_of_image_inside:
+                raise self.broken(f"one {keyword}", f"{values[keyword]!r} and {value!r}")
         return values
 
-    @property
-    def _is_table(self) -> bool:
-        """Whether `Z...` keywords may tell of a compressed image (FITS standard 4.0, section 10.1)."""
-        return read_card(self.cards[:CARD].decode("latin-1"))[:2] == ("XTENSION", "BINTABLE")
+    def _has_meaning(self, keyword: str) -> bool:
+        """Whether a keyword has a meaning in this kind of HDU (FITS standard 4.0, sections 7.2, 7.3 and 10.1)."""
+        if keyword.startswith("Z"):
+            return self._extension == "BINTABLE"
+        return keyword != "TFIELDS" or self._extension in ("BINTABLE", "TABLE")
+
+    @cached_property
+    def _extension(self) -> PlainValue:
+        """The type of the extension; '' for the primary HDU."""
+        keyword, value = read_card(self.cards[:CARD].decode("latin-1"))[:2]
+        return value if keyword == "XTENSION" else ""
 
     @cached_property
     def cleaned(self) -> bytes:
@@ -118,7 +132,7 @@ class RawHeader:
         """
         self._refuse_absurd()
         bitpix, axes = self._image_shape("")
-        if self.text("ZIMAGE") == "T":
+        if self._values.get("ZIMAGE") is True:
             self._image_shape("Z")
         elements, groups, parameters = math.prod(axes), self.integer("GCOUNT", 1), self.integer("PCOUNT", 0)
         if min(groups, parameters) < 0:
@@ -134,7 +148,8 @@ class RawHeader:
     def _refuse_absurd(self) -> None:
         if self.number == 0 and self.text("SIMPLE") != "T":
             raise self.broken("SIMPLE to be T", repr(self.text("SIMPLE")))
-        for keyword in ("NAXIS", "ZNAXIS", "TFIELDS"):
+        inside = ("ZNAXIS",) if self._values.get("ZIMAGE") is True else ()
+        for keyword in ("NAXIS", "TFIELDS", *inside):
             if not 0 <= self.integer(keyword, 0) <= _MAX_AXES:
                 raise self.broken(f"{keyword} from 0 to {_MAX_AXES}", str(self.integer(keyword)))
 

@@ -7,7 +7,7 @@ from typing import Any
 # wcslib knows 32 axes; an order of the SIP convention is at most 9.
 _MOST = {"WCSAXES": 32, "A_ORDER": 9, "B_ORDER": 9, "AP_ORDER": 9, "BP_ORDER": 9}
 _OF_THE_SKY = re.compile(
-    r"WCSAXES|(CTYPE|CUNIT|CRVAL|CRPIX|CDELT|CROTA)[12]|(CD|PC)([12]_[12]|00[12]00[12])|PV[12]_\d+|LONPOLE|LATPOLE"
+    r"WCSAXES|(CTYPE|CUNIT|CRVAL|CRPIX|CDELT|CROTA)[12]|(CD|PC)(0*[12]_0*[12]|00[12]00[12])|PV0*[12]_\d+|PROJP\d+|LONPOLE|LATPOLE"
     r"|RADESYS|RADECSYS|EQUINOX|EPOCH|[AB]P?_(ORDER|\d_\d)"
 )
 

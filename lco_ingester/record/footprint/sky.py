@@ -125,7 +125,7 @@ def sky_of(header: Mapping[str, Any]) -> Sky:
 def _refuse_what_is_not_an_image(header: Mapping[str, Any]) -> None:
     """Raises NoPlaceError for a table or a cube, ValueError for the table that holds a tile-compressed image."""
     kind = upper(header, "XTENSION")
-    if kind not in _IMAGES:
+    if kind not in _IMAGES and "SIMPLE" not in header:
         if header.get("ZIMAGE") is True:
             raise ValueError("its header is that of the table that holds the image")
         raise NoPlaceError(f"its XTENSION is {kind!r}, not an image")
