@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import lru_cache, wraps
 from typing import ParamSpec, TypeVar
 
+from celery.exceptions import SoftTimeLimitExceeded
 from circuitbreaker import CircuitBreaker
 
 from lco_ingester.archive import Archive
@@ -31,7 +32,7 @@ logger = logging.getLogger(__name__)
 class Breaker:
     """Opens after `failures` calls in a row without an answer; then the server is not called for `seconds` seconds.
 
-    After that one call goes through: an answer closes the circuit, a failure opens it again. A refusal is an answer.
+    After that a call goes through: an answer closes the circuit, a failure opens it again. A refusal is an answer.
     """
 
     def __init__(
@@ -41,7 +42,8 @@ class Breaker:
         self._unavailable = unavailable
         self._seconds = seconds
         self._metrics = metrics
-        self._circuit = CircuitBreaker(failures, seconds, BackoffRetryError, server)
+        # A call that hangs until the soft time limit got no answer either.
+        self._circuit = CircuitBreaker(failures, seconds, (BackoffRetryError, SoftTimeLimitExceeded), server)
 
     def guard(self, method: Callable[P, T]) -> Callable[P, T]:
         """The method behind this breaker.

@@ -10,7 +10,7 @@ from celery import Celery
 
 from ingester_app.broker import dispatch
 from ingester_app.dead_letters import read_letter
-from ingester_app.schema import DeadLetter, for_replay
+from ingester_app.schema import DeadLetter, FrameMessage, UnreadableMessageError, for_replay
 
 NOT_REPLAYED = "cannot be replayed: it does not name a file"
 Report = Callable[[DeadLetter, str], None]
@@ -93,7 +93,13 @@ def letters_in(connection: Any, queue: Any) -> list[DeadLetter]:
 
 def can_be_replayed(letter: DeadLetter) -> bool:
     """Whether the letter holds a frame's message and a path."""
-    return letter.message is not None and bool(letter.path)
+    if letter.message is None or not letter.path:
+        return False
+    try:
+        FrameMessage.from_message(letter.message)
+    except UnreadableMessageError as error:
+        return error.is_newer  # a worker of that release can read it
+    return True
 
 
 def replay(app: Celery, letters: list[CheckedOutLetter], report: Report) -> int:
@@ -113,8 +119,10 @@ def replay(app: Celery, letters: list[CheckedOutLetter], report: Report) -> int:
         if letter.id not in sent:  # a letter that was written twice is replayed once
             dispatch(app, for_replay(letter.message), letter.path)
             sent.add(letter.id)
+            each.remove()
             report(letter, "replayed")
-        each.remove()
+        else:
+            each.remove()
     return failed
 
 

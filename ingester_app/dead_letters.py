@@ -31,7 +31,7 @@ def letter_for(
     """The letter for a frame that failed with this error."""
     return DeadLetter(
         # After a crash the same message may fail in the same way again: then it writes the same letter again.
-        id=uuid.uuid5(uuid.NAMESPACE_OID, f"{path} {first_time} {attempts} {step} {reason} {error}").hex,
+        id=_hash(f"{path} {first_time} {attempts} {step} {reason} {error}"),
         path=path,
         basename=_basename(path),
         md5=md5,
@@ -137,7 +137,12 @@ def _first_death(headers: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _id_of(body: bytes | str, headers: Mapping[str, Any], properties: Mapping[str, Any]) -> str:
-    return str(properties.get("message_id") or headers.get("id") or uuid.uuid5(uuid.NAMESPACE_OID, str(body)).hex)
+    return str(properties.get("message_id") or headers.get("id") or _hash(str(body)))
+
+
+def _hash(text: str) -> str:
+    """The same id for the same text, which may hold the surrogates of a file name that is not UTF-8."""
+    return uuid.uuid5(uuid.NAMESPACE_OID, text.encode(errors="backslashreplace").decode()).hex
 
 
 def _text(body: bytes | str) -> str:

@@ -22,7 +22,7 @@ def parse(body: bytes | str) -> str | Refused:
         return Refused("the body is not UTF-8 text")
     try:
         content = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         content = text  # a bare path is not JSON
     if isinstance(content, dict):
         content = next((content[key] for key in KEYS if key in content), None)

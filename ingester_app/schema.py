@@ -30,13 +30,22 @@ class UnreadableMessageError(ValueError):
     """A message that this release cannot read; `version` is what it says of itself, 0 if it says nothing."""
 
     def __init__(self, detail: str, version: int) -> None:
-        super().__init__(detail)
+        super().__init__(detail, version)  # both, because Celery's processes pickle the error
+        self.detail = detail
         self.version = version
+
+    def __str__(self) -> str:
+        return self.detail
 
     @property
     def is_newer(self) -> bool:
         """Whether a later release wrote it: then the fault is not the message's."""
         return self.version > VERSION
+
+
+def state_of(frame: Any) -> Any:
+    """The name of a frame's state on the wire, of a frame or of its data."""
+    return frame.get("state") if isinstance(frame, dict) else _NAME_OF.get(type(frame))
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +74,7 @@ class FrameMessage:
         | Annotated[Uploaded, Tag("uploaded")]
         | Annotated[InArchive, Tag("inarchive")]
         | Annotated[Archived, Tag("archived")],
-        Discriminator(lambda data: data.get("state") if isinstance(data, dict) else _NAME_OF.get(type(data))),
+        Discriminator(state_of),
     ]
     retry_state: Annotated[RetryState | None, Field(alias="trouble")] = None
     attempts: int = 0
@@ -81,12 +90,14 @@ class FrameMessage:
     def to_message(self) -> dict[str, Any]:
         """The task's keyword arguments, as data that JSON can hold."""
         message: dict[str, Any] = _FRAME_MESSAGE.dump_python(self, by_alias=True)
-        message["frame"] = {"state": _NAME_OF[type(self.frame)], **message["frame"]}
+        message["frame"] = {"state": state_of(self.frame), **message["frame"]}
         return message
 
     @classmethod
     def from_message(cls, message: dict[str, Any]) -> "FrameMessage":
-        """The message that some release wrote. Raises UnreadableMessageError."""
+        """The message that some release wrote. Raises UnreadableMessageError, also for every later version."""
+        if (version := _version(message)) > VERSION:
+            raise UnreadableMessageError(f"a later release wrote the message: version {version}", version)
         try:
             return _FRAME_MESSAGE.validate_python(message)
         except ValidationError as error:

@@ -27,7 +27,7 @@ from ingester_app.ingest import ingest as ingest_frame
 from ingester_app.retry import retry_policies
 from ingester_app.schema import FrameMessage, UnreadableMessageError
 from ingester_app.settings import ServiceSettings
-from lco_ingester.exceptions import BrokerDeploymentError
+from lco_ingester.exceptions import BrokerDeploymentError, FailureKind
 from lco_ingester.file.checks import CheckPolicy
 from lco_ingester.file.datafile import PathFile
 from lco_ingester.frame import path_of
@@ -35,6 +35,8 @@ from lco_ingester.record.rules import RecordRules
 from lco_ingester.services import Services, close_services, open_services
 
 PUT_BACK_AFTER = 5.0  # seconds; without this pause twenty returns would pass in 10 ms
+
+NEWER_AFTER = 30  # seconds until a message of a later release is delivered again, perhaps to a worker of that release
 
 logger = logging.getLogger(__name__)
 
@@ -75,13 +77,21 @@ def _add_tasks(app: Celery, settings: ServiceSettings) -> None:
     @app.task(name=INGEST_TASK, bind=True)
     def ingest(task: Task, **message: Any) -> str:
         """One frame: the steps that remain, a retry, or a dead letter."""
-        frame_message = _read(message)
+        try:
+            frame_message = FrameMessage.from_message(message)
+        except UnreadableMessageError as error:
+            if not error.is_newer or _has_waited(message, policies[FailureKind.DEPLOYMENT].total):
+                raise  # Celery rejects the message, and RabbitMQ dead-letters it
+            logger.warning("left to a worker of a later release: %s", error)
+            dispatch(app, message, "", countdown=NEWER_AFTER, task_id=task.request.id)
+            return "left to a worker of a later release"
         redelivered = bool((task.request.delivery_info or {}).get("redelivered"))
         with logs.bound(task_id=task.request.id):
             try:
                 return ingest_frame(frame_message, redelivered, context_of(task))
             except Exception as error:
-                raise _put_back(error) from error
+                time.sleep(PUT_BACK_AFTER)
+                raise Reject(str(error), requeue=True) from error
 
     @app.task(name=QUEUE_LENGTHS_TASK)
     def queue_lengths() -> dict[str, int]:
@@ -94,25 +104,10 @@ def _add_tasks(app: Celery, settings: ServiceSettings) -> None:
         return periodic.send_archive_holdings(services())
 
 
-def _read(message: dict[str, Any]) -> FrameMessage:
-    """The frame's message.
-
-    Raises UnreadableMessageError, after which Celery rejects the message and RabbitMQ dead-letters it; or Reject, which
-    puts it back, if a later release wrote it: then a worker of that release can read it.
-    """
-    try:
-        return FrameMessage.from_message(message)
-    except UnreadableMessageError as error:
-        if not error.is_newer:
-            raise
-        logger.warning("put back: a later release wrote this message: %s", error)
-        raise _put_back(error) from error
-
-
-def _put_back(error: Exception) -> Reject:
-    """What returns the message to its queue, after a pause."""
-    time.sleep(PUT_BACK_AFTER)
-    return Reject(error, requeue=True)
+def _has_waited(message: dict[str, Any], seconds: float) -> bool:
+    """Whether a message is older than that, or does not say how old it is."""
+    first_time = message.get("first_time")
+    return not isinstance(first_time, (int, float)) or not time.time() - first_time <= seconds
 
 
 def _connect_signals(settings: ServiceSettings) -> None:

@@ -98,7 +98,7 @@ def list_letters(deployment: Deployment, selection: Selection) -> None:
     for letter in letters:
         when, tries = _when(letter.last_time), f"{letter.attempts}x"
         failure = f"{letter.step:<17} {letter.reason:<27} {tries:>4}"
-        click.echo(f"{letter.id[:12]}  {when:<19}  {failure}  {letter.path or '-'}")
+        _echo(f"{letter.id[:12]}  {when:<19}  {failure}  {letter.path or '-'}")
     click.echo(f"{len(letters)} letters", err=True)
 
 
@@ -114,8 +114,8 @@ def show_letters(deployment: Deployment, selection: Selection) -> None:
         trace, message = fields.pop("traceback"), fields.pop("message")
         for name, value in fields.items():
             shown = _when(value) if name.endswith("_time") else value
-            click.echo(f"{name + ':':<12} {shown}")
-        click.echo(f"message:     {json.dumps(message)}\n{trace}")
+            _echo(f"{name + ':':<12} {shown}")
+        _echo(f"message:     {json.dumps(message)}\n{trace}")
     _fail_if_none(letters)
 
 
@@ -173,6 +173,14 @@ def discard_letters(deployment: Deployment, selection: Selection, everything: bo
         discard(found, _print)
 
 
+def _echo(text: str) -> None:
+    """Print a text that came in a message: what a terminal would obey or cannot show is escaped."""
+    shown = "".join(
+        each if each.isprintable() or each == "\n" else each.encode("unicode_escape").decode() for each in text
+    )
+    click.echo(shown)
+
+
 def _when(seconds: float) -> str:
     """A time in UTC; the number itself if it is out of range."""
     try:
@@ -182,7 +190,7 @@ def _when(seconds: float) -> str:
 
 
 def _print(letter: DeadLetter, what: str) -> None:
-    click.echo(f"{letter.id[:12]}  {what}: {letter.reason} {Path(letter.path).name or '-'}")
+    _echo(f"{letter.id[:12]}  {what}: {letter.reason} {Path(letter.path).name or '-'}")
 
 
 def _demand_a_choice(selection: Selection, everything: bool) -> None:

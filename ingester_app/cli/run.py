@@ -113,5 +113,15 @@ def _with_logs(deployment: Deployment) -> Any:
 
 
 def _celery(app: Any, *words: str) -> None:
-    """Run a command of Celery's in this process and end with its exit code."""
-    sys.exit(app.start(list(words)))
+    """Run a command of Celery's in this process and end with its exit code.
+
+    Not by `app.start`, which drops the exit code.
+    """
+    from celery.bin.celery import celery
+
+    celery.params[0].default = app  # the option --app, as `app.start` sets it
+    try:
+        sys.exit(celery.main(args=list(words), prog_name="celery", standalone_mode=False))
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)

@@ -33,6 +33,10 @@ def test_these_bodies_name_no_file_and_say_why(body: bytes) -> None:
         assert refused.reason
 
 
+def test_deep_json_is_refused_like_any_other_body_that_is_not_a_path() -> None:
+    assert isinstance(parse(b"[" * 100_000), Refused)
+
+
 @given(st.binary(max_size=200))
 def test_no_body_makes_the_listener_raise(body: bytes) -> None:
     assert isinstance(parse(body), str | Refused)

@@ -2,16 +2,18 @@
 
 import hashlib
 import json
+import time
 from pathlib import Path
 
 import pytest
 from kombu import Connection
 
+from ingester_app.broker import dispatch
 from ingester_demo.report import stored_keys
 from ingester_demo.sample_frames import SampleFrame
 from tests.support.processes import wait_until
 from tests.support.servers import ArchiveServer, S3Server
-from tests.support.service import Deployment
+from tests.support.service import WORKER, Deployment
 
 EXAMPLES = Path(__file__).resolve().parents[2].parent / "shared" / "spec" / "examples"
 
@@ -172,3 +174,25 @@ def test_no_secret_is_in_a_message_or_a_log(site: Deployment, frames: list[Sampl
     told += listener.logged() + worker.logged() + "".join(letter.traceback for letter in site.letters())
     for secret in (site.variables["AUTH_TOKEN"], site.variables["AWS_SECRET_ACCESS_KEY"], "guest:guest"):
         assert secret not in told
+
+
+def test_a_message_of_a_later_release_waits_and_harms_neither_worker_nor_other_frames(
+    site: Deployment, good: list[Path]
+) -> None:
+    worker = site.start_worker(concurrency=1)
+    later = {"frame": {"state": "planned", "path": "/x"}, "version": 99, "first_time": time.time()}
+    dispatch(site.app(), later, "")
+    worker.wait_for("left to a worker of a later release")
+    site.start_listener()
+    site.publish(good[0])
+    site.wait_for_announced(1)
+    assert worker.process.poll() is None
+    dispatch(site.app(), {**later, "first_time": 1.0}, "")
+    [letter] = site.wait_for_letters(1)
+    assert (letter.path, letter.message) == ("/x", {**later, "first_time": 1.0})
+
+
+def test_a_wrong_argument_of_celerys_gives_its_exit_code(site: Deployment) -> None:
+    worker = site.start(*WORKER, "--", "--nonsense")
+    assert worker.process.wait(20) == 2
+    assert "No such option" in worker.logged()

@@ -1,6 +1,7 @@
 """Messages and dead letters survive JSON, other releases, and unknown fields."""
 
 import json
+import pickle
 from base64 import b64encode
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingester_app.dead_letter_queue import can_be_replayed
-from ingester_app.dead_letters import read_letter
+from ingester_app.dead_letters import letter_for, read_letter
 from ingester_app.schema import (
     STATES,
     VERSION,
@@ -215,3 +216,28 @@ class TestDeadLetter:
         letter = read_letter(json.dumps([[], task, {}]), {"x-death": [{"reason": "rejected", "queue": "ingest"}]}, {})
         assert (letter.reason, letter.path) == ("MESSAGE_UNREADABLE", "/data/x.fits")
         assert letter.message == task
+
+
+class TestLaterRelease:
+    def test_a_message_of_a_later_version_is_never_read_even_if_it_looks_like_ours(self) -> None:
+        with pytest.raises(UnreadableMessageError, match="later release") as raised:
+            FrameMessage.from_message({**FrameMessage(Named("/a.fits")).to_message(), "version": VERSION + 1})
+        assert raised.value.is_newer
+
+    def test_the_error_passes_between_the_processes_of_a_worker(self) -> None:
+        error = pickle.loads(pickle.dumps(UnreadableMessageError("no frame", 7)))
+        assert (str(error), error.version) == ("no frame", 7)
+
+    @pytest.mark.parametrize(("message", "is_replayed"), [({}, False), ({"frame": 3}, False), ({"version": 9}, True)])
+    def test_a_letter_is_replayed_if_somebody_can_read_its_message(
+        self, message: dict[str, Any], is_replayed: bool
+    ) -> None:
+        assert can_be_replayed(DeadLetter(id="1", path="/a.fits", reason="X", message=message)) is is_replayed
+
+
+def test_a_letter_for_a_name_that_is_not_utf_8_can_be_written() -> None:
+    letter = letter_for(
+        ValueError("\udcff"), path="/tmp/s\udcff.fits", md5=None, step="validate", reason="X", attempts=1,
+        first_time=1.0, now=2.0, worker="w", message=None,
+    )  # fmt: skip
+    assert read_letter(json.dumps(letter.to_message()), {}, {}) == letter
