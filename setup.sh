@@ -27,6 +27,10 @@ make_environment() {
     local lock="$1" python stamp
     [ -z "${ENVIRONMENT_IS_MADE:-}" ] || return 0
     python="$(find_python)"
+    if [ -n "${PYTHON:-}" ] && [ -x "$VENV/bin/python" ] && [ "$("$VENV/bin/python" -V)" != "$("$python" -V)" ]; then
+        echo "$VENV has another Python than PYTHON names" >&2
+        rm -rf "$VENV"
+    fi
     if [ ! -x "$VENV/bin/python" ] || ! "$VENV/bin/python" -m pip --version >/dev/null 2>&1; then
         echo "making the virtual environment $VENV" >&2
         if ! "$python" -m venv --clear "$VENV" >/dev/null 2>&1; then

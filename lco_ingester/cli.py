@@ -26,7 +26,7 @@ To look first: --validate-only checks files and prints JSON for scripts; --expla
 ingester would do with one file, and why. Both send nothing and need no network, token or bucket."""
 
 EPILOG = """\
-An option that is not given comes from the environment variable in parentheses; the README lists all variables.
+An option that is not given comes from the environment variable in parentheses; docs/settings.md lists all variables.
 S3 credentials come from the standard AWS variables and files.
 
 --validate-only prints one line with a JSON object for each valid file: path, md5, size, extension, s3_key,

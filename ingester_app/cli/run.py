@@ -66,9 +66,13 @@ def run_worker(deployment: Deployment, concurrency: int, hostname: str, rest: tu
 
 @_celery_role("periodic")
 @click.option("-n", "--hostname", default="periodic@%h", show_default=True, help="Name of the worker; %h is the host.")
-@click.option("--with-beat", is_flag=True, help="Run beat inside this worker; then run neither a second time.")
+@click.option(
+    "--with-beat",
+    is_flag=True,
+    help="Run beat inside this worker; then start no other periodic worker and no other beat.",
+)
 def run_periodic(deployment: Deployment, hostname: str, with_beat: bool, rest: tuple[str, ...]) -> None:
-    """Queue lengths and the archive's holdings, once in some minutes. One."""
+    """Queue lengths and the archive's holdings, every few minutes. Run exactly one."""
     from ingester_app.tasks import create_worker_app
 
     with tempfile.TemporaryDirectory() as directory:
