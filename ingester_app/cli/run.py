@@ -69,7 +69,7 @@ def run_worker(deployment: Deployment, concurrency: int, hostname: str, rest: tu
 @click.option(
     "--with-beat",
     is_flag=True,
-    help="Run beat inside this worker; then start no other periodic worker and no other beat.",
+    help="Run beat inside this worker; then start no other periodic worker or beat.",
 )
 def run_periodic(deployment: Deployment, hostname: str, with_beat: bool, rest: tuple[str, ...]) -> None:
     """Queue lengths and the archive's holdings, every few minutes. Run exactly one."""

@@ -21,8 +21,8 @@ _CONTINUED = re.compile(rb"&' *(?:/|$)")
 # Keywords that decide about sizes.
 _SIZES = r"SIMPLE|XTENSION|Z?(?:BITPIX|NAXIS\d*|PCOUNT|GCOUNT)|GROUPS|TFIELDS|ZIMAGE"
 _DECIDES_SIZES = re.compile(_SIZES)
-# The cards that we read; the pattern skips all cards before each of them in one step. Not with a possessive `*+`: Python
-# 3.11.2, which is Debian 12's, finds wrong matches with it.
+# The cards that we read; the pattern skips all cards before each of them in one step. Without a possessive `*+`:
+# Python 3.11.2, which is Debian 12's, finds wrong matches with it.
 _CARDS_READ = re.compile(
     rf"(?:(?!{_SIZES}|NEXTEND|CHECKSUM|DATASUM).{{80}})*(?P<card>.{{80}}|.*)".encode("ascii"), re.DOTALL
 )
