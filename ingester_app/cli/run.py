@@ -5,9 +5,7 @@ of the role (`celery worker`, `celery beat`, `celery flower`).
 """
 
 import sys
-import tempfile
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import click
@@ -17,6 +15,8 @@ from ingester_app.cli.deployment import Deployment
 
 # Gossip and mingle only cost start-up time: no worker needs to know of another.
 _ALONE = ("--without-gossip", "--without-mingle")
+# Beat needs no file: its tasks run every few minutes, so a schedule that is lost at a restart costs nothing.
+_IN_MEMORY = ("--scheduler", "celery.beat:Scheduler")
 
 
 @click.group("run")
@@ -75,18 +75,15 @@ def run_periodic(deployment: Deployment, hostname: str, with_beat: bool, rest: t
     """Queue lengths and the archive's holdings, every few minutes. Run exactly one."""
     from ingester_app.tasks import create_worker_app
 
-    with tempfile.TemporaryDirectory() as directory:
-        beat = ("-B", "--schedule", _schedule(directory)) if with_beat else ()
-        words = ("worker", "-Q", PERIODIC_QUEUE, "-n", hostname, "-c", "1", *_ALONE, *beat, *rest)
-        _celery(create_worker_app(deployment.settings), *words)
+    beat = ("-B", *_IN_MEMORY) if with_beat else ()
+    words = ("worker", "-Q", PERIODIC_QUEUE, "-n", hostname, "-c", "1", *_ALONE, *beat, *rest)
+    _celery(create_worker_app(deployment.settings), *words)
 
 
 @_celery_role("beat")
 def run_beat(deployment: Deployment, rest: tuple[str, ...]) -> None:
     """Sends the periodic worker its tasks when they are due. Exactly one."""
-    with tempfile.TemporaryDirectory() as directory:
-        words = ("beat", "--schedule", _schedule(directory), "--pidfile=", *rest)
-        _celery(_with_logs(deployment), *words)
+    _celery(_with_logs(deployment), "beat", *_IN_MEMORY, "--pidfile=", *rest)
 
 
 @_celery_role("flower")
@@ -98,11 +95,6 @@ def run_beat(deployment: Deployment, rest: tuple[str, ...]) -> None:
 def run_flower(deployment: Deployment, address: str, port: int, rest: tuple[str, ...]) -> None:
     """Flower: a page on workers and tasks. Optional."""
     _celery(_with_logs(deployment), "flower", f"--address={address}", f"--port={port}", *rest)
-
-
-def _schedule(directory: str) -> str:
-    """A file of this run only: what beat schedules runs every few minutes, so a lost schedule costs nothing."""
-    return str(Path(directory, "schedule"))
 
 
 def _with_logs(deployment: Deployment) -> Any:
