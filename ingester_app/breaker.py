@@ -49,7 +49,7 @@ class Breaker:
         """The method behind this breaker.
 
         It raises the method's own errors, or, while the circuit is open, the error for a server that is unavailable,
-        with `was_called` False and the rest of the time as `retry_after`.
+        with `was_called` False.
         """
 
         @wraps(method)
@@ -69,7 +69,6 @@ class Breaker:
         return self._unavailable(
             detail=f"not called: the circuit is open after {self._circuit.failure_count} failures in a row",
             found=self._last_failure(),
-            retry_after=max(0.0, self._circuit.open_remaining),
             was_called=False,
         )
 

@@ -78,10 +78,9 @@ def decide(
 def _pause(error: IngesterError, state: RetryState, now: float, policy: RetryPolicy, chance: float) -> float:
     """Seconds to wait; `chance` is a number in [0, 1)."""
     doubled = policy.first * 2.0 ** min(state.attempt, 60)
-    asked_for = error.retry_after or 0.0
     if error.was_called:
-        return max(chance * min(policy.longest, doubled), asked_for)
+        return max(chance * min(policy.longest, doubled), error.retry_after or 0.0)
     # An open circuit refused the call, so the attempt does not count and nothing doubles. The pause grows with the age
     # of the outage instead: many frames that wait for long must not keep the broker busy, and when the server is back
-    # the last of them is due soon. They come after the circuit lets a call through, and not all at once.
-    return asked_for + chance * min(policy.longest, max(doubled, (now - state.since) * SHARE_OF_OUTAGE))
+    # the last of them is due soon. Another process, whose circuit is closed, may take the frame before.
+    return chance * min(policy.longest, max(doubled, (now - state.since) * SHARE_OF_OUTAGE))

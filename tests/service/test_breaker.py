@@ -53,7 +53,6 @@ def test_a_server_that_is_down_is_not_called_and_costs_no_time() -> None:
         breaker.guard(server.ask)()
     assert "a.fits" not in str(raised.value), "the error is about another frame"
     assert not raised.value.was_called
-    assert raised.value.retry_after == pytest.approx(60, abs=5)
 
 
 def test_it_is_asked_again_after_a_while_and_one_answer_closes_the_circuit(caplog: pytest.LogCaptureFixture) -> None:
