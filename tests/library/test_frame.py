@@ -1,38 +1,9 @@
 """The path and the md5 of every state of a frame."""
 
 from hypothesis import given
-from hypothesis import strategies as st
 
-from lco_ingester.frame import (
-    Archived,
-    Fingerprint,
-    Frame,
-    InArchive,
-    Named,
-    StorageFacts,
-    Uploaded,
-    Validated,
-    md5_of,
-    path_of,
-)
-
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
-    lambda inside: st.lists(inside, max_size=3) | st.dictionaries(st.text(), inside, max_size=3),
-    max_leaves=5,
-)
-RECORDS = st.dictionaries(st.text(), JSON, max_size=5)
-TEXTS = st.text(max_size=20)
-FINGERPRINTS = st.builds(Fingerprint, st.integers(0), st.none() | st.integers(), st.none() | st.integers(0))
-FACTS = st.builds(StorageFacts, st.dictionaries(TEXTS, st.none() | TEXTS, max_size=3), TEXTS, TEXTS, TEXTS)
-VALIDATED = st.builds(Validated, TEXTS, TEXTS, TEXTS, TEXTS, FINGERPRINTS, RECORDS, FACTS)
-FRAMES = st.one_of(
-    st.builds(Named, TEXTS),
-    VALIDATED,
-    st.builds(Uploaded, VALIDATED, TEXTS),
-    st.builds(InArchive, VALIDATED, st.none() | TEXTS),
-    st.builds(Archived, TEXTS, TEXTS, RECORDS),
-)
+from lco_ingester.frame import Frame, InArchive, Uploaded, md5_of, path_of
+from tests.support.strategies import FRAMES
 
 
 @given(FRAMES)
