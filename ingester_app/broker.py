@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from amqp.exceptions import AccessRefused, NotAllowed, PreconditionFailed
 from celery import Celery
 from celery.schedules import crontab
-from kombu import Connection, Exchange, Queue
+from kombu import Connection, Exchange, Queue, compression
 
 from ingester_app.schema import DeadLetter
 from ingester_app.settings import ServiceSettings
@@ -19,6 +19,8 @@ from lco_ingester.publisher import transport_options
 INGEST_TASK = "ingest"
 QUEUE_LENGTHS_TASK = "queue_lengths"
 ARCHIVE_HOLDINGS_TASK = "archive_holdings"
+TASKS = {INGEST_TASK: False, QUEUE_LENGTHS_TASK: True, ARCHIVE_HOLDINGS_TASK: True}
+"""The tasks that a worker runs, each with whether it may expire: no frame may."""
 PERIODIC_QUEUE = "periodic"
 HEARTBEAT = 10  # seconds
 CONFIRM_TIMEOUT = 30  # seconds
@@ -129,9 +131,20 @@ def celery_settings(settings: ServiceSettings) -> dict[str, Any]:
 
 def create_app(settings: ServiceSettings) -> Celery:
     """A Celery app without tasks: it can publish tasks by name."""
+    leave_bodies_compressed()
     app = Celery("ingester", set_as_current=False)
     app.conf.update(celery_settings(settings))
     return app
+
+
+def leave_bodies_compressed() -> None:
+    """Let kombu hand out compressed bodies as they came.
+
+    It would unpack them before anybody can check a message, and 16 MB may unpack to 16 GB. We publish none.
+    """
+    for content_type in compression.encoders():
+        encode, _ = compression.get_encoder(content_type)
+        compression.register(encode, lambda body: body, content_type)
 
 
 def fits_connection(settings: ServiceSettings) -> Connection:

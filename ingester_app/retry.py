@@ -67,6 +67,7 @@ def decide(
         return GiveUp(error.reason)
     is_same = before is not None and before.kind == error.failure_kind
     state = before if before is not None and is_same else RetryState(error.failure_kind, now, 0)
+    state = replace(state, since=min(state.since, now))  # a time in the future would never end
     left = state.since + policy.total - now
     if left <= 0:
         return GiveUp(error.reason)

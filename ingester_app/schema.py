@@ -6,6 +6,7 @@ each release reads the messages of the releases before it and after it.
 """
 
 from dataclasses import dataclass
+from pathlib import PurePath
 from typing import Annotated, Any
 
 from pydantic import Discriminator, Field, Tag, TypeAdapter, ValidationError
@@ -15,6 +16,9 @@ from lco_ingester.frame import Archived, Frame, InArchive, Named, Uploaded, Vali
 
 VERSION = 1
 """Of what this release writes. A release that changes the meaning of a field raises it; a new field does not."""
+
+Time = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=0)]
 
 STATES: dict[str, type[Frame]] = {
     "named": Named,
@@ -56,8 +60,8 @@ class RetryState:
     """
 
     kind: FailureKind
-    since: float
-    attempt: int
+    since: Time
+    attempt: Count
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +81,8 @@ class FrameMessage:
         Discriminator(state_of),
     ]
     retry_state: Annotated[RetryState | None, Field(alias="trouble")] = None
-    attempts: int = 0
-    first_time: float = 0.0
+    attempts: Count = 0
+    first_time: Time = 0.0
     replayed: bool = False
     settings_fingerprint: Annotated[str, Field(alias="made_with")] = ""
     version: int = VERSION
@@ -99,9 +103,12 @@ class FrameMessage:
         if (version := _version(message)) > VERSION:
             raise UnreadableMessageError(f"a later release wrote the message: version {version}", version)
         try:
-            return _FRAME_MESSAGE.validate_python(message)
+            read = _FRAME_MESSAGE.validate_python(message)
         except ValidationError as error:
             raise UnreadableMessageError(f"the message holds no frame: {_faults(error)}", _version(message)) from error
+        if fault := _contradiction(read.frame):
+            raise UnreadableMessageError(f"the message holds no frame: {fault}", version)
+        return read
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +155,16 @@ class DeadLetter:
 
 _FRAME_MESSAGE = TypeAdapter(FrameMessage)
 _DEAD_LETTER = TypeAdapter(DeadLetter)
+
+
+def _contradiction(frame: Frame) -> str:
+    """What in a frame cannot come from a process of ours; '' if nothing does."""
+    if isinstance(frame, Archived):
+        return "" if "frameid" in frame.record else "an archived record without a frameid"
+    validated = frame.validated if isinstance(frame, (Uploaded, InArchive)) else frame
+    if isinstance(validated, Validated) and PurePath(validated.path).name != validated.basename + validated.extension:
+        return "basename and extension are not those of the path"
+    return ""
 
 
 def _version(message: Any) -> int:

@@ -36,6 +36,7 @@ from lco_ingester.services import Services, close_services, open_services
 
 PUT_BACK_AFTER = 5.0  # seconds; without this pause twenty returns would pass in 10 ms
 
+CLOCKS_DIFFER = 600.0  # seconds between the clocks of two hosts, at most
 NEWER_AFTER = 30  # seconds until a message of a later release is delivered again, perhaps to a worker of that release
 
 logger = logging.getLogger(__name__)
@@ -75,7 +76,7 @@ def _add_tasks(app: Celery, settings: ServiceSettings) -> None:
         )
 
     @app.task(name=INGEST_TASK, bind=True)
-    def ingest(task: Task, **message: Any) -> str:
+    def ingest(task: Task, /, **message: Any) -> str:
         """One frame: the steps that remain, a retry, or a dead letter."""
         try:
             frame_message = FrameMessage.from_message(message)
@@ -105,9 +106,9 @@ def _add_tasks(app: Celery, settings: ServiceSettings) -> None:
 
 
 def _has_waited(message: dict[str, Any], seconds: float) -> bool:
-    """Whether a message is older than that, or does not say how old it is."""
+    """Whether a message is older than that, or does not say how old it is. A clock may be some minutes ahead."""
     first_time = message.get("first_time")
-    return not isinstance(first_time, (int, float)) or not time.time() - first_time <= seconds
+    return not isinstance(first_time, (int, float)) or not -CLOCKS_DIFFER <= time.time() - first_time <= seconds
 
 
 def _connect_signals(settings: ServiceSettings) -> None:

@@ -5,11 +5,34 @@ last state. An alias is a field's name in messages.
 """
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import AfterValidator, ConfigDict, Field, JsonValue, TypeAdapter
 
 Record = dict[str, Any]
+_PLAIN = TypeAdapter(dict[str, JsonValue], config=ConfigDict(allow_inf_nan=False))
+
+
+def _plain(record: Record) -> Record:
+    """The record, if it holds only what JSON can (RFC 8259: no NaN, no infinity)."""
+    _PLAIN.validate_python(record)
+    return record
+
+
+def _utc(text: str) -> str:
+    """The text, if it is a time in ISO 8601 without a time zone."""
+    if datetime.fromisoformat(text).tzinfo is not None:
+        raise ValueError("a time without a time zone is expected")
+    return text
+
+
+# The limits are for values in messages, which anybody who may publish on the broker can write.
+Path = Annotated[str, Field(min_length=1, max_length=4096)]  # PATH_MAX of Linux
+Text = Annotated[str, Field(max_length=1024)]
+Md5 = Annotated[str, Field(pattern="^[0-9a-f]{32}$")]
+Utc = Annotated[str, Field(max_length=64), AfterValidator(_utc)]
+PlainRecord = Annotated[Record, AfterValidator(_plain)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +42,7 @@ class Fingerprint:
     A stream that is not a file on a disk has neither mtime nor inode (None).
     """
 
-    size: int
+    size: Annotated[int, Field(ge=0)]
     mtime_ns: int | None = None
     inode: int | None = None
 
@@ -28,7 +51,7 @@ class Fingerprint:
 class Named:
     """Only the path of the file is known."""
 
-    path: str
+    path: Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,21 +63,21 @@ class StorageFacts:
     """
 
     key_prefix: Annotated[dict[str, Any], Field(alias="place")]
-    folder: Annotated[str, Field(alias="section")]
-    observed: str
-    ended: str
+    folder: Annotated[Text, Field(alias="section")]
+    observed: Utc
+    ended: Utc
 
 
 @dataclass(frozen=True, slots=True)
 class Validated:
     """The file was read and checked: `md5` (hex) and `fingerprint` of the file, `record` and `facts` of its header."""
 
-    path: str
-    basename: str
-    extension: str
-    md5: str
+    path: Path
+    basename: Text
+    extension: Text
+    md5: Md5
     fingerprint: Fingerprint
-    record: Record
+    record: PlainRecord
     facts: StorageFacts
 
 
@@ -63,7 +86,7 @@ class Uploaded:
     """The bytes are in S3 under `version_id` (as S3 writes it, with dashes)."""
 
     validated: Validated
-    version_id: str
+    version_id: Text
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,16 +97,16 @@ class InArchive:
     """
 
     validated: Validated
-    version_id: str | None
+    version_id: Text | None
 
 
 @dataclass(frozen=True, slots=True)
 class Archived:
     """The record is in the archive: `record` is the posted one plus frameid, filename and url."""
 
-    path: str
-    md5: str
-    record: Record
+    path: Path
+    md5: Md5
+    record: PlainRecord
 
 
 Frame = Named | Validated | Uploaded | InArchive | Archived
