@@ -30,8 +30,9 @@ ARCHIVING = ("worker", "periodic")
 OF_THE_CONTAINERS = {
     "FLOWER_BASIC_AUTH",
     "FLOWER_URL_PREFIX",
-    "RABBITMQ_DEFAULT_USER",
-    "RABBITMQ_DEFAULT_PASS",
+    "RABBITMQ_PASSWORD",
+    "CAMERA_PASSWORD",
+    "PIPELINE_PASSWORD",
 }
 """Variables inside the containers that are no settings of ours."""
 

@@ -45,7 +45,7 @@ def as_written(default: Any) -> str:
 
 def _alias(hint: Any) -> str | None:
     infos = get_args(hint)[1:] if get_origin(hint) is Annotated else ()
-    return next((info.alias for info in infos if isinstance(info, FieldInfo)), None)
+    return next((info.alias for info in infos if isinstance(info, FieldInfo) and info.alias), None)
 
 
 @pytest.mark.parametrize("heading", TABLES)

@@ -21,14 +21,16 @@ PROGRAM = shutil.which("rabbitmq-server", path=f"/usr/lib/rabbitmq/bin:{os.envir
 class RabbitNode:
     """One node with its data in `directory`; it finds them again when it is started again."""
 
-    def __init__(self, directory: Path, name: str = "private") -> None:
+    def __init__(self, directory: Path, name: str = "private", config: str = "", starter: tuple[str, ...] = ()) -> None:
+        """`config` are more lines of rabbitmq.conf, `starter` is a program that starts the node."""
         self._directory = directory
+        self._command = (*starter, str(PROGRAM))
         self.port = free_port()
         self.url = f"amqp://guest:guest@127.0.0.1:{self.port}//"
         self._log = directory / f"{name}.log"
         self._process: subprocess.Popen[bytes] | None = None
-        config = directory / "rabbitmq.conf"
-        config.write_text("vm_memory_high_watermark.absolute = 2GB\ndisk_free_limit.absolute = 50MB\n")
+        file = directory / "rabbitmq.conf"
+        file.write_text(f"vm_memory_high_watermark.absolute = 2GB\ndisk_free_limit.absolute = 50MB\n{config}")
         (directory / "plugins").write_text("[].\n")
         self._environment = {
             **os.environ,
@@ -40,7 +42,7 @@ class RabbitNode:
             "RABBITMQ_MNESIA_BASE": str(directory / "data"),
             "RABBITMQ_LOG_BASE": str(directory / "log"),
             "RABBITMQ_ENABLED_PLUGINS_FILE": str(directory / "plugins"),
-            "RABBITMQ_CONFIG_FILE": str(config),
+            "RABBITMQ_CONFIG_FILE": str(file),
             "RABBITMQ_PID_FILE": str(directory / "pid"),
             "ERL_EPMD_PORT": str(free_port()),  # a name server of its own, which ends with it
         }
@@ -54,7 +56,7 @@ class RabbitNode:
         """Start the node and wait until it takes connections."""
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
-                [str(PROGRAM)],
+                self._command,
                 env=self._environment,
                 stdout=log,
                 stderr=log,

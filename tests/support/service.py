@@ -151,7 +151,7 @@ class Deployment:
     def _watch_queue(self) -> Queue:
         exchange = Exchange(self.settings.processed_exchange_name, type="fanout", durable=True)
         arguments = {"x-queue-type": "quorum", "x-delivery-limit": 1000000}
-        return Queue(f"{self.settings.processed_exchange_name}_watch", exchange, queue_arguments=arguments)
+        return Queue(f"demo_watch_{self.settings.processed_exchange_name}", exchange, queue_arguments=arguments)
 
 
 @contextmanager
