@@ -10,26 +10,10 @@ from celery.worker.consumer import Consumer
 from ingester_app.broker import TASKS, is_rabbitmq
 from ingester_app.task_message import restrict
 
-# The remote control commands that only look. The others can drop a frame without a letter (revoke, terminate) or take
-# the worker away (shutdown, pool_shrink, cancel_consumer, rate_limit).
-READING_COMMANDS = frozenset((
-    "active", "active_queues", "clock", "disable_events", "dump_active", "dump_reserved", "dump_revoked",
-    "dump_schedule", "dump_tasks", "enable_events", "heartbeat", "hello", "ping", "query_task",
-    "registered", "report", "reserved", "revoked", "scheduled", "stats",
-))  # fmt: skip
 # On a broker without delays a frame waits in the worker, for at most the pauses of its retries.
 LONGEST_DELAY = timedelta(days=2)
 
 logger = get_logger(__name__)
-
-
-def _refuse(name: str) -> Callable[..., dict[str, str]]:
-    def refuse(*_: Any, **__: Any) -> dict[str, str]:
-        """Answer as Celery's own commands do after an error."""
-        logger.warning("remote control is refused: %s", name)
-        return {"error": f"{name} is refused: this service is controlled by signals, not by messages"}
-
-    return refuse
 
 
 class RejectingConsumer(Consumer):
@@ -39,22 +23,21 @@ class RejectingConsumer(Consumer):
     a task and another structure ends its worker. Of our tasks' messages it leaves only what `restrict` permits.
     """
 
+    class Blueprint(Consumer.Blueprint):
+        """Celery's steps, with our remote control."""
+
+        default_steps = tuple(
+            "ingester_app.remote_control:ReadingControl" if step.endswith(":Control") else step
+            for step in Consumer.Blueprint.default_steps
+        )
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         delays_in_broker = is_rabbitmq(self.app.conf.broker_url)
         self._longest_delay = None if delays_in_broker else LONGEST_DELAY
-        for step in self.blueprint.order:
-            if step.alias == "Control":
-                handlers = step.box.node.handlers
-                step.box.node.handlers = {
-                    name: handler if name in READING_COMMANDS else _refuse(name) for name, handler in handlers.items()
-                }
 
     def on_decode_error(self, message: Any, exc: Exception) -> None:
-        """Reject a message that cannot be decoded; one of remote control, which needs no answer, is dropped."""
-        if message.delivery_info.get("consumer_tag") in message.channel.no_ack_consumers:
-            logger.warning("a message of remote control cannot be decoded: %s", type(exc).__name__)
-            return  # RabbitMQ closes the channel of whoever rejects it, and the worker would end
+        """Reject a message that cannot be decoded."""
         message.reject_log_error(logger, self.connection_errors)
 
     def create_task_handler(self, *args: Any, **kwargs: Any) -> Callable[[Any], None]:

@@ -15,7 +15,7 @@ from kombu import Exchange
 from kombu.message import Message
 
 from ingester_app.broker import INGEST_TASK, QUEUE_LENGTHS_TASK, TASKS, celery_connection, create_app, dispatch
-from ingester_app.consumer import READING_COMMANDS
+from ingester_app.remote_control import READING_COMMANDS
 from ingester_app.retry import GiveUp, RetryPolicy, decide
 from ingester_app.schema import FrameMessage, RetryState, UnreadableMessageError
 from ingester_app.task_message import NotOurTaskError, restrict
@@ -337,7 +337,7 @@ def test_remote_control_can_look_but_neither_drop_a_frame_nor_stop_a_worker(site
     assert app.control.inspect(mine).reserved() == {mine[0]: []}
 
 
-def junk(site: Deployment) -> list[Callable[[Any], None]]:
+def junk() -> list[Callable[[Any], None]]:
     """What somebody may publish on the exchange of Celery's remote control."""
     exchange = Exchange("celery.pidbox", type="fanout")
 
@@ -355,17 +355,22 @@ def junk(site: Deployment) -> list[Callable[[Any], None]]:
         send({"method": "hello", "arguments": {"from_node": "x", "revoked": "y"}}, serializer="json"),
         send({"method": "query_task", "arguments": {"ids": {}}}, serializer="json"),
         send({"method": "registered", "arguments": {"taskinfoitems": [5]}}, serializer="json"),
+        send(zlib.compress(b" " * 200_000_000), content_type="application/data", content_encoding="zlib_codec"),
+        send(b"{}", serializer="json", headers={"compression": "no such"}),
+        send({"method": "x" * 1_000_000}, serializer="json"),
         send({**nowhere, "ticket": "t"}, serializer="json"),
     ]
 
 
 def test_junk_on_the_exchange_of_remote_control_does_not_end_a_worker(site: Deployment, good: list[Path]) -> None:
     worker = site.start_worker(concurrency=1)
+    before = peak_memory(worker)
     with celery_connection(site.settings) as connection:
         producer = connection.Producer()
-        for each in junk(site):
+        for each in junk():
             each(producer)
     is_alive(worker, site, good[0])
+    assert peak_memory(worker) - before < 50_000_000
 
 
 def test_the_commands_that_are_left_are_celerys() -> None:
