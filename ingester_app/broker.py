@@ -6,11 +6,13 @@ from pathlib import PurePath
 from typing import Any
 from urllib.parse import urlsplit
 
-from amqp.exceptions import AccessRefused, NotAllowed, PreconditionFailed
+from amqp.exceptions import AccessRefused, AMQPError, MessageNacked, NotAllowed, PreconditionFailed
 from celery import Celery
 from celery.schedules import crontab
 from kombu import Connection, Exchange, Queue
+from kombu.exceptions import OperationalError
 
+from ingester_app.error_text import bounded
 from ingester_app.schema import DeadLetter
 from ingester_app.settings import ServiceSettings
 from lco_ingester.exceptions import BrokerDeploymentError
@@ -22,8 +24,12 @@ ARCHIVE_HOLDINGS_TASK = "archive_holdings"
 PERIODIC_QUEUE = "periodic"
 HEARTBEAT = 10  # seconds
 CONFIRM_TIMEOUT = 30  # seconds
+LONGEST_SHOWN = 255  # characters of a file's name in the log of Celery and in Flower
 # Without a limit a quorum queue of RabbitMQ 4 drops a message at its 20th return; -1 drops it at the first on 3.10.
 NEVER = 1_000_000
+
+BROKER_ERRORS = (OperationalError, AMQPError, MessageNacked, OSError)
+"""What a publish raises if the broker did not take the message. Anything else is a fault of the message or of ours."""
 
 logger = logging.getLogger(__name__)
 
@@ -206,7 +212,7 @@ def dispatch(
     app.send_task(
         INGEST_TASK,
         kwargs=message,
-        argsrepr=PurePath(path).name,
+        argsrepr=bounded(PurePath(path).name, LONGEST_SHOWN),  # a header, which RabbitMQ takes only up to 128 kB
         kwargsrepr="{}",
         countdown=countdown,
         task_id=task_id,
