@@ -137,7 +137,7 @@ class Listener(ConsumerMixin):
 
 
 def _refusal(body: bytes | str, refused: Refused) -> DoNotRetryError:
-    shown = body[:SHOWN].decode(errors="replace") if isinstance(body, bytes) else body[:SHOWN]
+    shown = body[:SHOWN].decode(errors="replace") if isinstance(body, bytes) else str(body)[:SHOWN]
     return DoNotRetryError(check="message on the FITS exchange", detail=refused.reason, found=repr(shown), hint=HINT)
 
 
