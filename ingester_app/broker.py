@@ -12,6 +12,7 @@ from celery.schedules import crontab
 from kombu import Connection, Exchange, Queue
 from kombu.exceptions import OperationalError
 
+from ingester_app.amqp_messages import read_any_message
 from ingester_app.error_text import bounded
 from ingester_app.schema import DeadLetter
 from ingester_app.settings import ServiceSettings
@@ -135,6 +136,7 @@ def celery_settings(settings: ServiceSettings) -> dict[str, Any]:
 
 def create_app(settings: ServiceSettings) -> Celery:
     """A Celery app without tasks: it can publish tasks by name."""
+    read_any_message()
     app = Celery("ingester", set_as_current=False)
     app.conf.update(celery_settings(settings))
     return app
@@ -142,12 +144,14 @@ def create_app(settings: ServiceSettings) -> Celery:
 
 def fits_connection(settings: ServiceSettings) -> Connection:
     """A connection, not yet open, to the broker of the FITS exchange."""
+    read_any_message()
     url = settings.fits_broker.get_secret_value()
     return Connection(url, transport_options=transport_options(url), heartbeat=HEARTBEAT, connect_timeout=10)
 
 
 def celery_connection(settings: ServiceSettings) -> Connection:
     """A connection, not yet open, to Celery's broker."""
+    read_any_message()
     url = settings.broker_url.get_secret_value()
     return Connection(url, transport_options=transport_options(url), heartbeat=HEARTBEAT, connect_timeout=10)
 
