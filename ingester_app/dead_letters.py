@@ -36,11 +36,11 @@ def letter_for(
 ) -> DeadLetter:
     """The letter for a frame that failed with this error. Never raises; a broker can take every letter.
 
-    If a broker could not take the message, the letter holds the message of a frame that begins again.
+    Without a message, or with one that a broker could not take, it holds the message of a frame that begins again.
     """
     attempts = min(max(attempts, 0), MOST_ATTEMPTS)
     first_time = first_time if math.isfinite(first_time) else now
-    if message is not None and not _can_be_sent(message):
+    if path and (message is None or not _can_be_sent(message)):
         message = _from_the_beginning(path, attempts, first_time)
     path = bounded(path, LONGEST_PATH)
     text = text_of(error)

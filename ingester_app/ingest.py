@@ -202,6 +202,9 @@ def _letter(
     error: IngesterError, reason: str, message: FrameMessage, reached: _Reached, now: float, context: TaskContext
 ) -> DeadLetter:
     again = replace(_again(message, reached.frame, None, context), replayed=False)
+    content = None
+    with suppress(Exception):  # as for a record that is too deep
+        content = again.to_message()
     return letter_for(
         error,
         path=path_of(reached.frame),
@@ -212,5 +215,5 @@ def _letter(
         first_time=message.first_time or now,
         now=now,
         worker=context.worker,
-        message=again.to_message(),
+        message=content,
     )

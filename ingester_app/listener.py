@@ -27,6 +27,7 @@ from ingester_app.broker import (
     wait_until_connected,
 )
 from ingester_app.dead_letters import letter_for
+from ingester_app.error_text import traceback_of
 from ingester_app.fits_message import Refused, is_ignored, parse
 from ingester_app.schema import FrameMessage
 from ingester_app.settings import ServiceSettings, load_service_settings
@@ -80,8 +81,9 @@ class Listener(ConsumerMixin):
         """
         try:
             done = self._settle(message.body)
-        except Exception:  # an exception here would end the loop with the message unacknowledged
-            logger.exception("a name could not be dispatched and is given back")
+        except Exception as error:  # an exception here would end the loop with the message unacknowledged
+            event = "a name could not be dispatched and is given back"
+            logs.report(logger, logging.ERROR, event, exception=traceback_of(error))
             self._pause()
             message.requeue()
             return
