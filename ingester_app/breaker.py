@@ -10,6 +10,7 @@ from typing import ParamSpec, TypeVar
 from celery.exceptions import SoftTimeLimitExceeded
 from circuitbreaker import CircuitBreaker
 
+from ingester_app import logs
 from lco_ingester.archive import Archive
 from lco_ingester.exceptions import (
     ArchiveUnavailableError,
@@ -85,12 +86,10 @@ class Breaker:
             return
         self._metrics.send("ingester.circuit_open", 0 if is_closed else 1, server=self._server)
         if is_closed:
-            logger.warning("circuit closed: %s answers again", self._server)
+            logs.report(logger, logging.WARNING, f"circuit closed: {self._server} answers again")
             return
-        failures = self._circuit.failure_count
-        logger.error(
-            "circuit open: %s failed %d times in a row; not called for %g s", self._server, failures, self._seconds
-        )
+        failed = f"{self._server} failed {self._circuit.failure_count} times in a row"
+        logs.report(logger, logging.ERROR, f"circuit open: {failed}; not called for {self._seconds:g} s")
 
 
 @lru_cache(maxsize=4)

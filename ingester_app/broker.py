@@ -6,11 +6,14 @@ from pathlib import PurePath
 from typing import Any
 from urllib.parse import urlsplit
 
-from amqp.exceptions import AccessRefused, NotAllowed, PreconditionFailed
+from amqp.exceptions import AccessRefused, AMQPError, MessageNacked, NotAllowed, PreconditionFailed
 from celery import Celery
 from celery.schedules import crontab
-from kombu import Connection, Exchange, Queue, compression
+from kombu import Connection, Exchange, Queue
+from kombu.exceptions import OperationalError
 
+from ingester_app.amqp_messages import read_any_message
+from ingester_app.error_text import bounded
 from ingester_app.schema import DeadLetter
 from ingester_app.settings import ServiceSettings
 from lco_ingester.exceptions import BrokerDeploymentError
@@ -24,8 +27,12 @@ TASKS = {INGEST_TASK: False, QUEUE_LENGTHS_TASK: True, ARCHIVE_HOLDINGS_TASK: Tr
 PERIODIC_QUEUE = "periodic"
 HEARTBEAT = 10  # seconds
 CONFIRM_TIMEOUT = 30  # seconds
+LONGEST_SHOWN = 255  # characters of a file's name in the log of Celery and in Flower
 # Without a limit a quorum queue of RabbitMQ 4 drops a message at its 20th return; -1 drops it at the first on 3.10.
 NEVER = 1_000_000
+
+BROKER_ERRORS = (OperationalError, AMQPError, MessageNacked, OSError)
+"""What a publish raises if the broker did not take the message. Anything else is a fault of the message or of ours."""
 
 logger = logging.getLogger(__name__)
 
@@ -131,30 +138,22 @@ def celery_settings(settings: ServiceSettings) -> dict[str, Any]:
 
 def create_app(settings: ServiceSettings) -> Celery:
     """A Celery app without tasks: it can publish tasks by name."""
-    leave_bodies_compressed()
+    read_any_message()
     app = Celery("ingester", set_as_current=False)
     app.conf.update(celery_settings(settings))
     return app
 
 
-def leave_bodies_compressed() -> None:
-    """Let kombu hand out compressed bodies as they came.
-
-    It would unpack them before anybody can check a message, and 16 MB may unpack to 16 GB. We publish none.
-    """
-    for content_type in compression.encoders():
-        encode, _ = compression.get_encoder(content_type)
-        compression.register(encode, lambda body: body, content_type)
-
-
 def fits_connection(settings: ServiceSettings) -> Connection:
     """A connection, not yet open, to the broker of the FITS exchange."""
+    read_any_message()
     url = settings.fits_broker.get_secret_value()
     return Connection(url, transport_options=transport_options(url), heartbeat=HEARTBEAT, connect_timeout=10)
 
 
 def celery_connection(settings: ServiceSettings) -> Connection:
     """A connection, not yet open, to Celery's broker."""
+    read_any_message()
     url = settings.broker_url.get_secret_value()
     return Connection(url, transport_options=transport_options(url), heartbeat=HEARTBEAT, connect_timeout=10)
 
@@ -219,7 +218,7 @@ def dispatch(
     app.send_task(
         INGEST_TASK,
         kwargs=message,
-        argsrepr=PurePath(path).name,
+        argsrepr=bounded(PurePath(path).name, LONGEST_SHOWN),  # a header, which RabbitMQ takes only up to 128 kB
         kwargsrepr="{}",
         countdown=countdown,
         task_id=task_id,

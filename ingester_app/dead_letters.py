@@ -2,17 +2,23 @@
 
 import base64
 import json
-import traceback
+import math
 import uuid
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import PurePath
 from typing import Any
 
+from ingester_app.error_text import bounded, text_of, traceback_of
 from ingester_app.schema import DeadLetter, FrameMessage, UnreadableMessageError
-from lco_ingester.frame import md5_of, path_of
+from lco_ingester.frame import Named, md5_of, path_of
 
 UNREADABLE = "MESSAGE_UNREADABLE"
+LONGEST_PATH = 5000  # characters
+LONGEST_MESSAGE = 8_000_000  # characters of JSON: RabbitMQ 4 takes 16 MB
+DEEPEST_MESSAGE = 100  # levels of objects and lists
+LONGEST_INTEGER = 1000  # bits: Python reads at most 4300 digits
+MOST_ATTEMPTS = 2**31
 
 
 def letter_for(
@@ -28,18 +34,27 @@ def letter_for(
     worker: str,
     message: dict[str, Any] | None,
 ) -> DeadLetter:
-    """The letter for a frame that failed with this error."""
+    """The letter for a frame that failed with this error. Never raises; a broker can take every letter.
+
+    Without a message, or with one that a broker could not take, it holds the message of a frame that begins again.
+    """
+    attempts = min(max(attempts, 0), MOST_ATTEMPTS)
+    first_time = first_time if math.isfinite(first_time) else now
+    if path and (message is None or not _can_be_sent(message)):
+        message = _from_the_beginning(path, attempts, first_time)
+    path = bounded(path, LONGEST_PATH)
+    text = text_of(error)
     return DeadLetter(
         # After a crash the same message may fail in the same way again: then it writes the same letter again.
-        id=_hash(f"{path} {first_time} {attempts} {step} {reason} {error}"),
+        id=_hash(f"{path} {first_time} {attempts} {step} {reason} {text}"),
         path=path,
         basename=_basename(path),
-        md5=md5,
+        md5=md5 and bounded(md5, LONGEST_PATH),
         step=step,
         reason=reason,
-        error=type(error).__name__,
-        text=str(error),
-        traceback="".join(traceback.format_exception(error)),
+        error=bounded(type(error).__name__, LONGEST_PATH),
+        text=text,
+        traceback=traceback_of(error),
         attempts=attempts,
         first_time=first_time,
         last_time=now,
@@ -152,6 +167,34 @@ def _text(body: bytes | str) -> str:
         return body.decode()
     except UnicodeDecodeError:
         return f"base64:{base64.b64encode(body).decode()}"
+
+
+def _from_the_beginning(path: str, attempts: int, first_time: float) -> dict[str, Any] | None:
+    """The message of a frame that begins again; None if a broker could not take that either."""
+    message = FrameMessage(Named(path), attempts=attempts, first_time=first_time).to_message()
+    return message if len(path) <= LONGEST_PATH and _can_be_sent(message) else None
+
+
+def _can_be_sent(message: dict[str, Any]) -> bool:
+    """Whether a broker can take the message: it is JSON, and neither too deep nor too long."""
+    return _is_json(message, DEEPEST_MESSAGE) and len(json.dumps(message)) <= LONGEST_MESSAGE
+
+
+def _is_json(value: Any, levels: int) -> bool:
+    """Whether JSON can hold a value. `json.dumps` does not tell: how deep it goes depends on its caller's depth."""
+    if isinstance(value, str):
+        return bounded(value, len(value)) == value
+    if isinstance(value, float):
+        return math.isfinite(value)
+    if isinstance(value, int):
+        return value.bit_length() <= LONGEST_INTEGER
+    if isinstance(value, dict):
+        return levels > 0 and all(
+            isinstance(name, str) and _is_json(name, 0) and _is_json(each, levels - 1) for name, each in value.items()
+        )
+    if isinstance(value, (list, tuple)):
+        return levels > 0 and all(_is_json(each, levels - 1) for each in value)
+    return value is None
 
 
 def _basename(path: str) -> str:

@@ -12,11 +12,13 @@ from pathlib import PurePath
 
 from celery.exceptions import SoftTimeLimitExceeded
 
+from ingester_app import logs
 from ingester_app.dead_letters import letter_for
+from ingester_app.error_text import text_of, traceback_of
 from ingester_app.retry import RetryIn, RetryPolicies, decide
 from ingester_app.schema import DeadLetter, FrameMessage, RetryState
 from lco_ingester import steps
-from lco_ingester.exceptions import FailureKind, FileChangedError, IngesterError, TookTooLongError
+from lco_ingester.exceptions import FailureKind, FileChangedError, IngesterError, ProgramError, TookTooLongError
 from lco_ingester.file.checks import CheckPolicy
 from lco_ingester.file.datafile import DataFile
 from lco_ingester.frame import (
@@ -58,8 +60,8 @@ class TaskContext:
     settings_fingerprint: str = ""
 
     def count(self, metric: str, **tags: str) -> None:
-        """Add one to a metric, if the services can be opened."""
-        with suppress(IngesterError):
+        """Add one to a metric, if the services can be opened. Never raises, because what is counted is settled."""
+        with suppress(Exception):
             self.services().metrics.send(metric, 1, **tags)
 
 
@@ -79,6 +81,8 @@ def settings_fingerprint(settings: Settings) -> str:
     return hashlib.sha256(json.dumps([*deciding, *stored_at], sort_keys=True).encode()).hexdigest()[:12]
 
 
+BEGUN_AGAIN = "begun again: the settings have changed"
+
 STEP_AFTER = {
     Named: "validate",
     Validated: "upload",
@@ -95,26 +99,22 @@ def ingest(message: FrameMessage, redelivered: bool, context: TaskContext) -> st
     """
     reached = _Reached(message.frame, STEP_AFTER[type(message.frame)], message.retry_state)
     file = context.file_at(path_of(message.frame))
+    name = PurePath(file.path).name
     if _has_other_settings(message, file, context):
         # Through the broker, as after a change of the file, so that the message holds the state that counts.
         context.retry(_again(message, Named(file.path), message.retry_state, context), 1)
-        logger.warning("begun again: the settings have changed", extra={"frame": PurePath(file.path).name})
-        return "begun again: the settings have changed"
+        logs.report(logger, logging.WARNING, BEGUN_AGAIN, frame=name)
+        return BEGUN_AGAIN
     may_have_run = message.may_have_run(redelivered)
     try:
         services = context.services()
         with services.metrics.timed("ingester"):
-            while True:
-                following = _take_step(reached.frame, file, services, context, may_have_run)
-                if isinstance(following, str):
-                    logger.info(following, extra={"frame": PurePath(file.path).name, "md5": md5_of(reached.frame)})
-                    return following
+            while not isinstance(following := _take_step(reached.frame, file, services, context, may_have_run), str):
                 reached = _Reached(following, STEP_AFTER[type(following)], None)
-    except SoftTimeLimitExceeded:
-        error: Exception = TookTooLongError(frame=file.path, found=f"the soft time limit in step {reached.step}")
-    except Exception as caught:  # any error: the frame must not be lost, and decide() says what follows
-        error = caught
-    return _after(error, message, reached, context)
+    except Exception as error:  # any error: the frame must not be lost, and decide() says what follows
+        return _after(_as_ours(error, file.path, reached.step), message, reached, context)
+    logs.report(logger, logging.INFO, following, frame=name, md5=md5_of(reached.frame))
+    return following
 
 
 def _has_other_settings(message: FrameMessage, file: DataFile, context: TaskContext) -> bool:
@@ -125,7 +125,7 @@ def _has_other_settings(message: FrameMessage, file: DataFile, context: TaskCont
     """
     if message.settings_fingerprint == context.settings_fingerprint or isinstance(message.frame, (Named, Archived)):
         return False
-    with suppress(IngesterError):
+    with suppress(Exception):  # the next step meets the same error, and decide() says what follows
         return file.fingerprint() is not None
     return False
 
@@ -160,43 +160,60 @@ def _take_step(
             return "archived"
 
 
-def _after(error: Exception, message: FrameMessage, reached: _Reached, context: TaskContext) -> str:
-    path = path_of(reached.frame)
+def _as_ours(error: Exception, path: str, step: str) -> IngesterError:
+    """The error that says what to do: `error` itself if it is ours."""
+    if isinstance(error, SoftTimeLimitExceeded):
+        return TookTooLongError(frame=path, found=f"the soft time limit in step {step}")
     if isinstance(error, IngesterError):
         error.frame = error.frame or path
+        return error
+    unknown = ProgramError(frame=path, found=f"{type(error).__name__} in step {step}: {text_of(error)}")
+    unknown.__cause__ = error
+    return unknown
+
+
+def _after(error: IngesterError, message: FrameMessage, reached: _Reached, context: TaskContext) -> str:
+    path = path_of(reached.frame)
     if isinstance(error, FileChangedError):
         # The frame starts again, always through the broker, so that the message holds what was read last. This is not
         # progress, so the time limit of the retries continues.
         reached = _Reached(Named(path), reached.step, message.retry_state)
     now = context.now()
     decision = decide(error, reached.retry_state, now, context.retry_policies, context.jitter)
-    seen = {"frame": PurePath(path).name, "step": reached.step, "attempts": message.attempts + 1}
+    seen: dict[str, object] = {"frame": PurePath(path).name, "step": reached.step, "attempts": message.attempts + 1}
+    if isinstance(error, ProgramError):
+        seen["exception"] = traceback_of(error)
     if isinstance(decision, RetryIn):
-        reason = error.reason if isinstance(error, IngesterError) else ""
         context.retry(_again(message, reached.frame, decision.retry_state, context), decision.seconds)
+        kind = decision.retry_state.kind
         # A wrong deployment fails every frame of the night: an operator must correct it now.
-        loud = decision.retry_state.kind is FailureKind.DEPLOYMENT
-        logger.log(
-            logging.ERROR if loud else logging.WARNING,
-            str(error),
-            extra={**seen, "reason": reason, "kind": decision.retry_state.kind.value, "retry_in": decision.seconds},
-        )
-        context.count("ingester.retries", reason=reason, kind=decision.retry_state.kind.value)
-        return f"retry in {decision.seconds} s: {reason}"
-    context.bury(
-        letter_for(
-            error,
-            path=path,
-            md5=md5_of(reached.frame),
-            step=reached.step,
-            reason=decision.reason,
-            attempts=message.attempts + 1,
-            first_time=message.first_time or now,
-            now=now,
-            worker=context.worker,
-            message=replace(_again(message, reached.frame, None, context), replayed=False).to_message(),
-        )
-    )
-    logger.error(str(error), extra={**seen, "reason": decision.reason})
+        level = logging.ERROR if kind is FailureKind.DEPLOYMENT else logging.WARNING
+        wait = {"reason": error.reason, "kind": kind.value, "retry_in": decision.seconds}
+        logs.report(logger, level, text_of(error), **seen, **wait)
+        context.count("ingester.retries", reason=error.reason, kind=kind.value)
+        return f"retry in {decision.seconds} s: {error.reason}"
+    context.bury(_letter(error, decision.reason, message, reached, now, context))
+    logs.report(logger, logging.ERROR, text_of(error), **seen, reason=decision.reason)
     context.count("ingester.dead_letters", reason=decision.reason)
     return f"dead letter: {decision.reason}"
+
+
+def _letter(
+    error: IngesterError, reason: str, message: FrameMessage, reached: _Reached, now: float, context: TaskContext
+) -> DeadLetter:
+    again = replace(_again(message, reached.frame, None, context), replayed=False)
+    content = None
+    with suppress(Exception):  # as for a record that is too deep
+        content = again.to_message()
+    return letter_for(
+        error,
+        path=path_of(reached.frame),
+        md5=md5_of(reached.frame),
+        step=reached.step,
+        reason=reason,
+        attempts=again.attempts,
+        first_time=message.first_time or now,
+        now=now,
+        worker=context.worker,
+        message=content,
+    )

@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 from celery import Celery
@@ -14,6 +15,7 @@ from kombu.mixins import ConsumerMixin
 
 from ingester_app import logs
 from ingester_app.broker import (
+    BROKER_ERRORS,
     create_app,
     dead_letter_queue,
     declare_queues,
@@ -25,6 +27,7 @@ from ingester_app.broker import (
     wait_until_connected,
 )
 from ingester_app.dead_letters import letter_for
+from ingester_app.error_text import traceback_of
 from ingester_app.fits_message import Refused, is_ignored, parse
 from ingester_app.schema import FrameMessage
 from ingester_app.settings import ServiceSettings, load_service_settings
@@ -33,8 +36,19 @@ from lco_ingester.frame import Named
 
 PREFETCH = 10
 PAUSE = 5.0  # seconds before a name that could not be dispatched returns to the queue
+SHOWN = 1000  # bytes of a body in its letter
+HINT = 'Publish the absolute path of a file, as JSON {"path": "/…"} in UTF-8'
 
 logger = logging.getLogger("listener")
+
+
+@dataclass(frozen=True, slots=True)
+class _Done:
+    """What was done with a name, for the log."""
+
+    level: int
+    event: str
+    fields: dict[str, str]
 
 
 class Listener(ConsumerMixin):
@@ -61,44 +75,57 @@ class Listener(ConsumerMixin):
         logger.info("listening on queue %s at %s", self._settings.fits_queue, connection.as_uri())
 
     def on_message(self, message: Any) -> None:
-        """One name: dispatch, dead-letter or ignore it; then acknowledge it."""
+        """One name: dispatch, dead-letter or ignore it; then acknowledge it.
+
+        Only what the broker did not take returns to the queue: a fault of the message would come back for ever.
+        """
         try:
-            self._handle(message.body)
-        except Exception:  # an exception here would end the loop with the message unacknowledged
-            logger.exception("a name could not be dispatched and is given back")
+            done = self._settle(message.body)
+        except Exception as error:  # an exception here would end the loop with the message unacknowledged
+            event = "a name could not be dispatched and is given back"
+            logs.report(logger, logging.ERROR, event, exception=traceback_of(error))
             self._pause()
             message.requeue()
             return
         message.ack()
+        logs.report(logger, done.level, done.event, **done.fields)
 
-    def _handle(self, body: bytes | str) -> None:
+    def on_decode_error(self, message: Any, exc: Exception) -> None:
+        """A message that kombu cannot unpack. ConsumerMixin would acknowledge it without a letter."""
+        self.on_message(message)
+
+    def _settle(self, body: bytes | str) -> _Done:
+        """Publish the task of a name, or a dead letter. Raises errors of the broker."""
         path = parse(body)
         if isinstance(path, Refused):
-            self._bury(body, path)
-        elif is_ignored(path, self._settings.ignored_chars):
-            logger.info("ignored", extra={"path": path})
-        else:
-            dispatch(self._app, FrameMessage(Named(path), first_time=time.time()).to_message(), path)
-            logger.info("dispatched", extra={"path": path})
+            return self._bury(_refusal(body, path), "MESSAGE_UNREADABLE")
+        if is_ignored(path, self._settings.ignored_chars):
+            return _Done(logging.INFO, "ignored", {"path": path})
+        message = FrameMessage(Named(path), first_time=time.time()).to_message()
+        try:
+            dispatch(self._app, message, path)
+        except BROKER_ERRORS:
+            raise
+        except Exception as error:  # it would fail again, also if the broker is well
+            return self._bury(error, "PROGRAM_ERROR", path, message)
+        return _Done(logging.INFO, "dispatched", {"path": path})
 
-    def _bury(self, body: bytes | str, refused: Refused) -> None:
-        shown = (body.decode(errors="replace") if isinstance(body, bytes) else body)[:1000]
+    def _bury(self, error: Exception, reason: str, path: str = "", message: dict[str, Any] | None = None) -> _Done:
         now = time.time()
-        error = DoNotRetryError(check="message on the FITS exchange", detail=refused.reason, found=repr(shown))
         letter = letter_for(
             error,
-            path="",
+            path=path,
             md5=None,
             step="listen",
-            reason="MESSAGE_UNREADABLE",
+            reason=reason,
             attempts=1,
             first_time=now,
             now=now,
             worker="listener",
-            message=None,
+            message=message,
         )
         send_letter(self._app, dead_letter_queue(self._settings), letter)
-        logger.error(str(error))
+        return _Done(logging.ERROR, letter.text, {"path": path, "reason": reason})
 
     def _pause(self) -> None:
         end = time.monotonic() + PAUSE
@@ -109,6 +136,11 @@ class Listener(ConsumerMixin):
         """End the wait for a broker if `should_stop`."""
         if self.should_stop:
             raise SystemExit(0)
+
+
+def _refusal(body: bytes | str, refused: Refused) -> DoNotRetryError:
+    shown = body[:SHOWN].decode(errors="replace") if isinstance(body, bytes) else str(body)[:SHOWN]
+    return DoNotRetryError(check="message on the FITS exchange", detail=refused.reason, found=repr(shown), hint=HINT)
 
 
 def main() -> int:

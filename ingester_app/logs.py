@@ -2,6 +2,7 @@
 
 import logging
 import sys
+from contextlib import suppress
 from typing import Any
 
 import structlog
@@ -31,6 +32,12 @@ def configure(level: str, log_format: str) -> None:
     root.setLevel(level)
     for name in CHATTY:
         logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def report(logger: logging.Logger, level: int, event: str, **fields: object) -> None:
+    """Log what is settled already. Never raises: otherwise a message would return although it is settled."""
+    with suppress(Exception):
+        logger.log(level, event, extra=fields)
 
 
 bound = structlog.contextvars.bound_contextvars

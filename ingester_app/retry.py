@@ -52,16 +52,13 @@ def retry_policies(settings: ServiceSettings) -> dict[FailureKind, RetryPolicy]:
 
 
 def decide(
-    error: Exception, before: RetryState | None, now: float, policies: RetryPolicies, jitter: Callable[[], float]
+    error: IngesterError, before: RetryState | None, now: float, policies: RetryPolicies, jitter: Callable[[], float]
 ) -> RetryIn | GiveUp:
     """What becomes of a frame after this error.
 
     Exponential backoff with full jitter: `jitter()` is a number in [0, 1). A wait that the server asked for
-    (Retry-After) is kept. An error that is not an IngesterError is a fault of the program: the frame is dead-lettered
-    at once, with the traceback.
+    (Retry-After) is kept.
     """
-    if not isinstance(error, IngesterError):
-        return GiveUp("PROGRAM_ERROR")
     policy = policies.get(error.failure_kind)
     if policy is None:
         return GiveUp(error.reason)

@@ -22,6 +22,7 @@ from ingester_app.broker import (
     prepare_celery_broker,
     send_letter,
 )
+from ingester_app.error_text import text_of
 from ingester_app.ingest import TaskContext, settings_fingerprint
 from ingester_app.ingest import ingest as ingest_frame
 from ingester_app.retry import retry_policies
@@ -92,7 +93,7 @@ def _add_tasks(app: Celery, settings: ServiceSettings) -> None:
                 return ingest_frame(frame_message, redelivered, context_of(task))
             except Exception as error:
                 time.sleep(PUT_BACK_AFTER)
-                raise Reject(str(error), requeue=True) from error
+                raise Reject(text_of(error), requeue=True) from error
 
     @app.task(name=QUEUE_LENGTHS_TASK)
     def queue_lengths() -> dict[str, int]:

@@ -26,6 +26,7 @@
     │   ├── ArchiveRefusedError         ARCHIVE_REFUSED        frame
     │   ├── ArchiveDeploymentError      ARCHIVE_DEPLOYMENT     deployment
     │   ├── BrokerDeploymentError       BROKER_DEPLOYMENT      deployment
+    │   ├── ProgramError                PROGRAM_ERROR          deployment
     │   └── SupersededError             SUPERSEDED             frame
     ├── RetryError                 the file was not ready: try again
     │   ├── FileMissingError            FILE_MISSING           file not ready
@@ -319,6 +320,15 @@ class BrokerDeploymentError(DoNotRetryError):
     reason = "BROKER_DEPLOYMENT"
     failure_kind = FailureKind.DEPLOYMENT
     default_check = "broker access"
+
+
+class ProgramError(DoNotRetryError):
+    """An exception that nobody expected, as `__cause__`: more likely a fault of this release than of one file."""
+
+    reason = "PROGRAM_ERROR"
+    failure_kind = FailureKind.DEPLOYMENT
+    default_check = "program"
+    default_hint = "Send the traceback to the developers; a corrected release archives the frame"
 
 
 class SupersededError(DoNotRetryError):

@@ -37,12 +37,15 @@ class Metrics:
         """Send one value under a metric name of docs/metrics.md; tags keep only the characters of OpenTSDB."""
         if self._wrappers is None or not math.isfinite(value) or time.monotonic() < self._silent_until:
             return
-        texts = {"ingester_process_name": self._process_name, **tags}
-        clean = {key: _NOT_OPENTSDB.sub("_", text) or "_" for key, text in texts.items()}
-        if self._asynchronous:
-            self._put(name, value, clean)
-        else:
-            self._put_within_time_limit(name, value, clean)
+        try:
+            texts = {"ingester_process_name": self._process_name, **tags}
+            clean = {key: _NOT_OPENTSDB.sub("_", text) or "_" for key, text in texts.items()}
+            if self._asynchronous:
+                self._put(name, value, clean)
+            else:
+                self._put_within_time_limit(name, value, clean)
+        except Exception as error:  # such as no new thread: the frame is more important than any metric
+            logger.warning("metric %s not sent: %s", name, error)
 
     @contextmanager
     def timed(self, name: str) -> Iterator[None]:
@@ -73,7 +76,7 @@ class Metrics:
         wrappers: Any = self._wrappers
         try:
             wrappers.send_tsdb_metric(name, value, asynchronous=self._asynchronous, **tags)
-        except Exception as error:  # the frame is more important than any metric
+        except Exception as error:  # in a thread of its own, where `send` would not see it
             logger.warning("metric %s not sent: %s", name, error)
 
 

@@ -111,7 +111,7 @@ def test_ignored_names_are_acknowledged_and_not_dispatched(
         (b'{"path": 7}', "int"),
         (b'{"path": ""}', "empty"),
         (b"[1, 2]", "list"),
-        (b'{"path": "/data/x.fits"', "not a path"),
+        (b'{"path": "/data/x.fits"', "not an absolute path"),
         (b"", "empty"),
     ],
 )

@@ -237,7 +237,7 @@ MESSAGES = [
     ),
     Mutation(
         "the listener acknowledges what it could not dispatch",
-        changed(bodies.Listener, "on_message", GIVEN_BACK, "        pass\n"),
+        changed(bodies.Listener, "on_message", GIVEN_BACK, "        message.ack()\n        return\n"),
         "one name",
         1,
     ),

@@ -6,7 +6,6 @@ import logging
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from functools import lru_cache
-from types import SimpleNamespace
 from typing import Any, BinaryIO
 from unittest.mock import patch
 
@@ -33,7 +32,7 @@ def speedups() -> Iterator[None]:
         stack.enter_context(patch.object(steps, "headers_of", _headers_of))
         stack.enter_context(patch.object(steps, "headers_by_hook", _headers_by_hook))
         stack.enter_context(patch.object(steps, "build_record", _build_record))
-        stack.enter_context(patch.object(dead_letters, "traceback", SimpleNamespace(format_exception=lambda _: ())))
+        stack.enter_context(patch.object(dead_letters, "traceback_of", lambda _: ""))
         logging.disable(logging.CRITICAL)
         try:
             yield
