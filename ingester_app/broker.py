@@ -6,11 +6,13 @@ from pathlib import PurePath
 from typing import Any
 from urllib.parse import urlsplit
 
-from amqp.exceptions import AccessRefused, NotAllowed, PreconditionFailed
+from amqp.exceptions import AccessRefused, AMQPError, NotAllowed, PreconditionFailed
 from celery import Celery
 from celery.schedules import crontab
 from kombu import Connection, Exchange, Queue
+from kombu.exceptions import KombuError
 
+from ingester_app.amqp_frames import tolerant_frame_handler
 from ingester_app.schema import DeadLetter
 from ingester_app.settings import ServiceSettings
 from lco_ingester.exceptions import BrokerDeploymentError
@@ -24,6 +26,8 @@ HEARTBEAT = 10  # seconds
 CONFIRM_TIMEOUT = 30  # seconds
 # Without a limit a quorum queue of RabbitMQ 4 drops a message at its 20th return; -1 drops it at the first on 3.10.
 NEVER = 1_000_000
+# What a broker, kombu or the network may raise.
+BROKER_ERRORS = (AMQPError, KombuError, OSError)
 
 logger = logging.getLogger(__name__)
 
@@ -78,7 +82,7 @@ def celery_settings(settings: ServiceSettings) -> dict[str, Any]:
     ingest = ingest_queue(settings)
     return {
         "broker_url": url,
-        "broker_transport_options": transport_options(url),
+        "broker_transport_options": _transport_options(url),
         "broker_heartbeat": HEARTBEAT,
         "broker_connection_max_retries": None,
         "broker_connection_retry_on_startup": True,
@@ -137,13 +141,13 @@ def create_app(settings: ServiceSettings) -> Celery:
 def fits_connection(settings: ServiceSettings) -> Connection:
     """A connection, not yet open, to the broker of the FITS exchange."""
     url = settings.fits_broker.get_secret_value()
-    return Connection(url, transport_options=transport_options(url), heartbeat=HEARTBEAT, connect_timeout=10)
+    return Connection(url, transport_options=_transport_options(url), heartbeat=HEARTBEAT, connect_timeout=10)
 
 
 def celery_connection(settings: ServiceSettings) -> Connection:
     """A connection, not yet open, to Celery's broker."""
     url = settings.broker_url.get_secret_value()
-    return Connection(url, transport_options=transport_options(url), heartbeat=HEARTBEAT, connect_timeout=10)
+    return Connection(url, transport_options=_transport_options(url), heartbeat=HEARTBEAT, connect_timeout=10)
 
 
 def declare_queues(connection: Connection, *queues: Queue) -> None:
@@ -255,6 +259,11 @@ def queue_length(connection: Connection, name: str) -> int:
     Raises a connection error.
     """
     return queue_state(connection, name)[0]
+
+
+def _transport_options(url: str) -> dict[str, Any]:
+    """kombu's options for a broker; kombu passes them to py-amqp."""
+    return {**transport_options(url), **({"frame_handler": tolerant_frame_handler} if is_rabbitmq(url) else {})}
 
 
 def _task_queue(name: str, arguments: dict[str, Any] | None) -> Queue:
