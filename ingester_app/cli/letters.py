@@ -11,9 +11,10 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime
 from functools import wraps
+from io import StringIO
 from operator import itemgetter
 from pathlib import Path
 from shutil import copyfileobj
@@ -107,8 +108,7 @@ def list_letters(deployment: Deployment, selection: Selection) -> None:
         letter = each.letter
         what = hash((letter.id, letter.step, letter.reason, letter.attempts, letter.path, letter.text))
         lines[what] = letter.last_time, _line(letter)  # a letter that was written twice is one line
-    for _, line in sorted(lines.values(), key=itemgetter(0)):
-        click.echo(line)
+    _copy(StringIO("".join(f"{line}\n" for _, line in sorted(lines.values(), key=itemgetter(0)))), sys.stdout)
     click.echo(f"{len(lines)} letters", err=True)
 
 
@@ -241,9 +241,12 @@ def _carry_out(deployment: Deployment, outcomes: Generator[Outcome, None, None])
                 counts[what] += 1
                 removed |= {each.digest} if each.removed else set()
                 name = Path(each.letter.path).name or "-"
-                click.echo(printable(f"{each.letter.id[:12]}  {what}: {_cut(each.letter.reason)} {name}"))
+                line = printable(f"{each.letter.id[:12]}  {what}: {_cut(each.letter.reason)} {name}")
+                _copy(StringIO(f"{line}\n"), sys.stdout)
                 if is_interrupted.is_set():
                     raise click.ClickException("interrupted")
+    except click.UsageError:
+        raise
     except click.ClickException as error:
         done = f"{len(removed)} letters are done, the others are still in the queue: run the command again"
         raise click.ClickException(f"{error.message}; {done}") from error
@@ -298,7 +301,7 @@ def _json_line(letter: DeadLetter) -> str:
 
 
 def _copy(source: TextIO, target: TextIO) -> None:
-    """Copy a temporary file to the output. Raises click.ClickException if that cannot be written."""
+    """Copy from the beginning to the output. Raises click.ClickException if that cannot be written."""
     source.seek(0)
     try:
         copyfileobj(source, target)
@@ -306,6 +309,8 @@ def _copy(source: TextIO, target: TextIO) -> None:
     except BrokenPipeError:
         raise  # the reader has seen enough
     except OSError as error:
+        with suppress(OSError):
+            target.close()  # otherwise Python tries again at its end
         raise click.ClickException(f"the letters cannot be written: {error}") from error
 
 
