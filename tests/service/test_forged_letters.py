@@ -5,6 +5,7 @@ import json
 import struct
 from datetime import UTC, datetime
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import amqp
@@ -19,6 +20,8 @@ from ingester_app.schema import DeadLetter, FrameMessage
 from lco_ingester.frame import Named
 from lco_ingester.printable import printable
 from tests.service.test_letters import ingester
+from tests.support.processes import wait_until
+from tests.support.servers import ArchiveServer
 from tests.support.service import Deployment
 from tests.support.strategies import JSON
 
@@ -250,3 +253,26 @@ def test_forged_letters_between_good_ones_are_listed_shown_exported_and_discarde
     assert discarded.stdout.count("discarded: ") == len(FORGED)
     assert all(printable(line) == line for line in discarded.stdout.split("\n"))
     assert ingester(site, "letters", "list").stdout == ""
+
+
+def test_a_message_whose_properties_cannot_be_decoded_ends_neither_the_listener_nor_a_worker(
+    site: Deployment, good: list[Path], archive: ArchiveServer
+) -> None:
+    listener = site.start_listener()
+    exchanges = site.settings.crawler_exchange_name, site.settings.ingest_queue
+    with celery_connection(site.settings) as connection:
+        channel = connection.default_channel
+        for encoded in UNDECODABLE.values():
+            name = json.dumps({"path": str(good[0])}).encode()
+            channel.basic_publish(Raw(name, encoded), exchange=exchanges[0], routing_key="")
+        channel.basic_publish(amqp.Message(name), exchange=exchanges[0], routing_key=b"\xff")
+        worker = site.start_worker(concurrency=1)
+        for encoded in UNDECODABLE.values():
+            channel.basic_publish(Raw(b"[]", encoded), exchange=exchanges[1], routing_key=exchanges[1])
+        site.wait_for_letters(len(UNDECODABLE))
+        # The names are dispatched as if they had no properties.
+        wait_until("the frame", lambda: [frame["basename"] for frame in archive.frames()])
+    assert listener.process.poll() is None
+    assert worker.process.poll() is None
+    assert {letter.reason for letter in site.letters()} == {"MESSAGE_UNREADABLE"}
+    wait_until("all names", lambda: listener.logged().count('"dispatched"') == len(UNDECODABLE) + 1)
