@@ -2,11 +2,13 @@
 
 import hashlib
 import json
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
+from uuid import uuid4
 
 from celery import Celery
 
@@ -18,6 +20,8 @@ REPLAYED = "replayed"
 WRITTEN_TWICE = "replayed once, although it was written twice"
 NOT_REPLAYED = "cannot be replayed: it does not name a file"
 DISCARDED = "discarded"
+BATCH = 200  # letters in memory
+LAST_SECONDS = 2.0  # without another letter, before we take it that there is none
 LONGEST_PATH = 4096  # characters at the end of a path that are compared with a pattern; Linux permits no more
 
 
@@ -87,7 +91,7 @@ def checked_out(connection: Any, queue: Any) -> Iterator[Iterator[CheckedOutLett
     channel = connection.channel()
     try:
         queue(channel).declare()
-        yield _letters(channel, queue.name)
+        yield _letters(connection, channel, queue.name)
     finally:
         # If the connection is lost, the broker puts the letters back itself.
         with suppress(*connection.connection_errors, *connection.channel_errors):
@@ -161,24 +165,53 @@ def _done(letters: Iterable[CheckedOutLetter], act: Callable[[CheckedOutLetter],
         yield done
 
 
-def _letters(channel: Any, name: str) -> Iterator[CheckedOutLetter]:
+def _letters(connection: Any, channel: Any, name: str) -> Iterator[CheckedOutLetter]:
     """The letters that are in the queue now.
 
-    The answer to each `basic.get` comes after RabbitMQ has removed what was acknowledged before. A quorum queue of
-    RabbitMQ 3.10 loses acknowledgements if the channel closes without such an answer (rabbitmq-server issue 10327).
-    `basic.get` also says how many messages are left. A passive declaration knows less: some milliseconds after letters
-    were put back it does not count them yet.
+    A letter that was removed is followed by a `basic.get`, whose answer comes after RabbitMQ has removed the letter. A
+    quorum queue of RabbitMQ 3.10 loses acknowledgements if the channel closes without such an answer
+    (rabbitmq/rabbitmq-server#10327).
     """
     message = _get(channel, name)
     if message is None:
         return
-    left = message.delivery_info.get("message_count")
-    if left is None:  # a broker of kombu's own
-        left = channel.queue_declare(queue=name, passive=True).message_count
-    while message is not None and left >= 0:
-        yield _letter(channel, message)
-        message = _get(channel, name)
-        left -= 1
+    # A passive declaration knows less than basic.get: it counts letters that were put back some milliseconds later.
+    count = message.delivery_info.get("message_count")
+    left = channel.queue_declare(queue=name, passive=True).message_count if count is None else count
+    waiting = deque([message])
+    while waiting:
+        letter = _letter(channel, waiting.popleft())
+        yield letter
+        if letter.removed and (message := _get(channel, name)) is not None and left > 0:
+            waiting.append(message)
+            left -= 1
+        if not waiting and left > 0:
+            number = min(left, BATCH)
+            waiting.extend(_get_some(channel, name) if count is None else _receive(connection, channel, name, number))
+            left -= len(waiting)
+
+
+def _receive(connection: Any, channel: Any, name: str, number: int) -> list[Any]:
+    """At most this number of messages; fewer if another program has taken the rest.
+
+    By a consumer: for each `basic.get` whose message we hold, RabbitMQ 3.10 keeps a consumer, and thousands of them
+    make it slow.
+    """
+    messages: list[Any] = []
+    tag = uuid4().hex
+    channel.basic_qos(0, number, False)
+    channel.basic_consume(queue=name, consumer_tag=tag, no_ack=False, callback=messages.append)
+    with suppress(TimeoutError):
+        while len(messages) < number:
+            connection.drain_events(timeout=LAST_SECONDS)
+    channel.basic_cancel(tag)
+    return messages
+
+
+def _get_some(channel: Any, name: str) -> list[Any]:
+    """The next message, from a broker of kombu's own."""
+    message = _get(channel, name)
+    return [] if message is None else [message]
 
 
 def _letter(channel: Any, message: Any) -> CheckedOutLetter:
