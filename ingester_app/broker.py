@@ -12,7 +12,7 @@ from celery.schedules import crontab
 from kombu import Connection, Exchange, Queue
 from kombu.exceptions import OperationalError
 
-from ingester_app.amqp_messages import read_any_message
+from ingester_app.amqp_frames import tolerant_frame_handler
 from ingester_app.error_text import bounded
 from ingester_app.schema import DeadLetter
 from ingester_app.settings import ServiceSettings
@@ -87,7 +87,7 @@ def celery_settings(settings: ServiceSettings) -> dict[str, Any]:
     ingest = ingest_queue(settings)
     return {
         "broker_url": url,
-        "broker_transport_options": transport_options(url),
+        "broker_transport_options": _transport_options(url),
         "broker_heartbeat": HEARTBEAT,
         "broker_connection_max_retries": None,
         "broker_connection_retry_on_startup": True,
@@ -138,7 +138,6 @@ def celery_settings(settings: ServiceSettings) -> dict[str, Any]:
 
 def create_app(settings: ServiceSettings) -> Celery:
     """A Celery app without tasks: it can publish tasks by name."""
-    read_any_message()
     app = Celery("ingester", set_as_current=False)
     app.conf.update(celery_settings(settings))
     return app
@@ -146,16 +145,14 @@ def create_app(settings: ServiceSettings) -> Celery:
 
 def fits_connection(settings: ServiceSettings) -> Connection:
     """A connection, not yet open, to the broker of the FITS exchange."""
-    read_any_message()
     url = settings.fits_broker.get_secret_value()
-    return Connection(url, transport_options=transport_options(url), heartbeat=HEARTBEAT, connect_timeout=10)
+    return Connection(url, transport_options=_transport_options(url), heartbeat=HEARTBEAT, connect_timeout=10)
 
 
 def celery_connection(settings: ServiceSettings) -> Connection:
     """A connection, not yet open, to Celery's broker."""
-    read_any_message()
     url = settings.broker_url.get_secret_value()
-    return Connection(url, transport_options=transport_options(url), heartbeat=HEARTBEAT, connect_timeout=10)
+    return Connection(url, transport_options=_transport_options(url), heartbeat=HEARTBEAT, connect_timeout=10)
 
 
 def declare_queues(connection: Connection, *queues: Queue) -> None:
@@ -267,6 +264,11 @@ def queue_length(connection: Connection, name: str) -> int:
     Raises a connection error.
     """
     return queue_state(connection, name)[0]
+
+
+def _transport_options(url: str) -> dict[str, Any]:
+    """kombu's options for a broker; kombu passes them to py-amqp."""
+    return {**transport_options(url), **({"frame_handler": tolerant_frame_handler} if is_rabbitmq(url) else {})}
 
 
 def _task_queue(name: str, arguments: dict[str, Any] | None) -> Queue:

@@ -1,10 +1,14 @@
 """What operators do with the queue of dead letters: list, replay and discard, without losing one."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import hashlib
+import json
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
+from uuid import uuid4
 
 from celery import Celery
 
@@ -12,8 +16,13 @@ from ingester_app.broker import dispatch
 from ingester_app.dead_letters import read_letter
 from ingester_app.schema import DeadLetter, FrameMessage, UnreadableMessageError, for_replay
 
+REPLAYED = "replayed"
+WRITTEN_TWICE = "replayed once, although it was written twice"
 NOT_REPLAYED = "cannot be replayed: it does not name a file"
-Report = Callable[[DeadLetter, str], None]
+DISCARDED = "discarded"
+BATCH = 200  # letters in memory
+LAST_SECONDS = 2.0  # without another letter, before we take it that there is none
+LONGEST_PATH = 4096  # characters at the end of a path that are compared with a pattern; Linux permits no more
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +47,7 @@ class Selection:
             (not self.ids or letter.id.startswith(self.ids))
             and (not self.steps or letter.step in self.steps)
             and (not self.reasons or letter.reason in self.reasons)
-            and (self.name is None or fnmatchcase(letter.path, f"*{self.name}"))
+            and (self.name is None or fnmatchcase(letter.path[-LONGEST_PATH:], f"*{self.name}"))
             and (self.older_than is None or age > self.older_than)
             and (self.newer_than is None or age < self.newer_than)
         )
@@ -51,42 +60,47 @@ class Selection:
 
 @dataclass(slots=True)
 class CheckedOutLetter:
-    """A letter that we have received and not acknowledged: unless it is removed, it returns to its queue."""
+    """A letter that we have received and not acknowledged: unless it is removed, it returns to its queue.
+
+    `digest` is that of its id and its body. `is_returned` says that somebody had received it before.
+    """
 
     letter: DeadLetter
-    message: Any
+    acknowledge: Callable[[], None]
+    digest: str = ""
+    is_returned: bool = False
     removed: bool = False
 
     def remove(self) -> None:
         """Acknowledge this delivery only: an equal letter that arrived later stays."""
-        self.message.ack()
+        self.acknowledge()
         self.removed = True
 
 
-@contextmanager
-def checked_out(connection: Any, queue: Any) -> Iterator[list[CheckedOutLetter]]:
-    """All letters in the queue, the oldest first; at the end those that are not removed return to the queue.
+Outcome = tuple[CheckedOutLetter, str]
 
-    Raises a connection error.
+
+@contextmanager
+def checked_out(connection: Any, queue: Any) -> Iterator[Iterator[CheckedOutLetter]]:
+    """The letters in the queue, one after the other; at the end those that are not removed return to the queue.
+
+    Letters that arrive meanwhile are left out: a replay may fail at once, and its new letter is not part of this
+    selection. When the next letter is taken, or the last one was, the broker has confirmed that the one before is
+    removed. Raises a connection or channel error.
     """
-    with connection.channel() as channel:
-        bound = queue(channel)
-        bound.declare()
-        count = bound.queue_declare(passive=True).message_count
-        letters: list[CheckedOutLetter] = []
-        # Not more than there were: a replay may fail at once, and its new letter is not part of this selection.
-        while len(letters) < count and (message := bound.get(no_ack=False)) is not None:
-            letters.append(CheckedOutLetter(read_letter(message.body, message.headers, message.properties), message))
-        try:
-            yield letters
-        finally:
-            for each in letters:
-                if not each.removed:
-                    each.message.requeue()
+    channel = connection.channel()
+    try:
+        queue(channel).declare()
+        yield _letters(connection, channel, queue.name)
+    finally:
+        # If the connection is lost, the broker puts the letters back itself.
+        with suppress(*connection.connection_errors, *connection.channel_errors):
+            _put_back(channel, queue.name)
+            channel.close()
 
 
 def letters_in(connection: Any, queue: Any) -> list[DeadLetter]:
-    """The letters in the queue; they stay there. Raises a connection error."""
+    """The letters in the queue; they stay there. Raises a connection or channel error."""
     with checked_out(connection, queue) as letters:
         return [each.letter for each in letters]
 
@@ -102,32 +116,126 @@ def can_be_replayed(letter: DeadLetter) -> bool:
     return True
 
 
-def replay(app: Celery, letters: list[CheckedOutLetter], report: Report) -> int:
+def replay(app: Celery, letters: Iterable[CheckedOutLetter]) -> Iterator[Outcome]:
     """Send frames back to the workers. A letter is removed after the broker has confirmed its frame's task.
 
-    Returns how many letters could not be replayed because they do not name a frame; those stay. Raises
-    kombu's OperationalError or a connection error.
+    A letter that does not name a frame stays. Yields each letter when it is done, and what was done. Raises kombu's
+    OperationalError or a connection error.
     """
-    failed = 0
     sent: set[str] = set()
-    for each in letters:
+
+    def send(each: CheckedOutLetter) -> str:
         letter = each.letter
         if letter.message is None or not can_be_replayed(letter):
-            report(letter, NOT_REPLAYED)
-            failed += 1
-            continue
-        if letter.id not in sent:  # a letter that was written twice is replayed once
+            return NOT_REPLAYED
+        content = _digest(letter.id, json.dumps(letter.message, sort_keys=True))  # anybody may write an equal id
+        is_first = content not in sent
+        if is_first:
             dispatch(app, for_replay(letter.message), letter.path)
-            sent.add(letter.id)
-            each.remove()
-            report(letter, "replayed")
-        else:
-            each.remove()
-    return failed
-
-
-def discard(letters: list[CheckedOutLetter], report: Report) -> None:
-    """Delete letters for good."""
-    for each in letters:
+            sent.add(content)
         each.remove()
-        report(each.letter, "discarded")
+        return REPLAYED if is_first else WRITTEN_TWICE
+
+    return _done(letters, send)
+
+
+def discard(letters: Iterable[CheckedOutLetter]) -> Iterator[Outcome]:
+    """Delete letters for good. Yields each letter when it is deleted."""
+
+    def delete(each: CheckedOutLetter) -> str:
+        each.remove()
+        return DISCARDED
+
+    return _done(letters, delete)
+
+
+def came_back(letters: Iterable[CheckedOutLetter], digests: set[str]) -> Iterator[CheckedOutLetter]:
+    """Those of the letters in the queue that we had removed; a new letter with equal content is not one of them."""
+    return (each for each in letters if each.is_returned and each.digest in digests)
+
+
+def _done(letters: Iterable[CheckedOutLetter], act: Callable[[CheckedOutLetter], str]) -> Iterator[Outcome]:
+    """Do something with each letter, and say so when the next one is there: that confirms the acknowledgement."""
+    done: Outcome | None = None
+    for each in letters:
+        if done:
+            yield done
+        done = each, act(each)
+    if done:
+        yield done
+
+
+def _letters(connection: Any, channel: Any, name: str) -> Iterator[CheckedOutLetter]:
+    """The letters that are in the queue now.
+
+    A letter that was removed is followed by a `basic.get`, whose answer comes after RabbitMQ has removed the letter. A
+    quorum queue of RabbitMQ 3.10 loses acknowledgements if the channel closes without such an answer
+    (rabbitmq/rabbitmq-server#10327).
+    """
+    message = _get(channel, name)
+    if message is None:
+        return
+    # A passive declaration knows less than basic.get: it counts letters that were put back some milliseconds later.
+    count = message.delivery_info.get("message_count")
+    left = channel.queue_declare(queue=name, passive=True).message_count if count is None else count
+    waiting = deque([message])
+    while waiting:
+        letter = _letter(channel, waiting.popleft())
+        yield letter
+        if letter.removed and (message := _get(channel, name)) is not None and left > 0:
+            waiting.append(message)
+            left -= 1
+        if not waiting and left > 0:
+            number = min(left, BATCH)
+            waiting.extend(_get_some(channel, name) if count is None else _receive(connection, channel, name, number))
+            left -= len(waiting)
+
+
+def _receive(connection: Any, channel: Any, name: str, number: int) -> list[Any]:
+    """At most this number of messages; fewer if another program has taken the rest.
+
+    By a consumer: for each `basic.get` whose message we hold, RabbitMQ 3.10 keeps a consumer, and thousands of them
+    make it slow.
+    """
+    messages: list[Any] = []
+    tag = uuid4().hex
+    channel.basic_qos(0, number, False)
+    channel.basic_consume(queue=name, consumer_tag=tag, no_ack=False, callback=messages.append)
+    with suppress(TimeoutError):
+        while len(messages) < number:
+            connection.drain_events(timeout=LAST_SECONDS)
+    channel.basic_cancel(tag)
+    return messages
+
+
+def _get_some(channel: Any, name: str) -> list[Any]:
+    """The next message, from a broker of kombu's own."""
+    message = _get(channel, name)
+    return [] if message is None else [message]
+
+
+def _letter(channel: Any, message: Any) -> CheckedOutLetter:
+    letter = read_letter(message.body, message.headers or {}, message.properties)
+    return CheckedOutLetter(
+        letter,
+        acknowledge=lambda tag=message.delivery_tag: channel.basic_ack(tag),  # type: ignore[misc]
+        digest=_digest(letter.id, message.body),
+        is_returned=bool(message.delivery_info.get("redelivered")),
+    )
+
+
+def _get(channel: Any, name: str) -> Any:
+    """The next message as it is: kombu's `Queue.get` would unpack a body whose header says that it is compressed."""
+    return channel.basic_get(queue=name, no_ack=False)
+
+
+def _put_back(channel: Any, name: str) -> None:
+    """All letters that the channel holds return to the queue, after the acknowledged ones are removed."""
+    _get(channel, name)
+    channel.basic_recover(requeue=True)
+    channel.queue_declare(queue=name, passive=True)  # waits for the answer to basic.recover, which py-amqp does not
+
+
+def _digest(identity: str, content: bytes | str) -> str:
+    data = content if isinstance(content, bytes) else content.encode(errors="backslashreplace")
+    return hashlib.sha256(identity.encode(errors="backslashreplace") + b"\0" + data).hexdigest()

@@ -4,13 +4,15 @@ import base64
 import json
 import math
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import PurePath
 from typing import Any
 
 from ingester_app.error_text import bounded, text_of, traceback_of
-from ingester_app.schema import DeadLetter, FrameMessage, UnreadableMessageError
+from ingester_app.schema import UNDECODABLE, DeadLetter, FrameMessage, UnreadableMessageError
+from lco_ingester.exceptions import IngesterError
 from lco_ingester.frame import Named, md5_of, path_of
 
 UNREADABLE = "MESSAGE_UNREADABLE"
@@ -19,6 +21,19 @@ LONGEST_MESSAGE = 8_000_000  # characters of JSON: RabbitMQ 4 takes 16 MB
 DEEPEST_MESSAGE = 100  # levels of objects and lists
 LONGEST_INTEGER = 1000  # bits: Python reads at most 4300 digits
 MOST_ATTEMPTS = 2**31
+STEPS = frozenset(
+    ("listen", "validate", "upload", "post", "resolve_duplicate", "republish", "worker", "settle")  # 3.0.0: settle
+)
+DEEPEST = 100  # levels of JSON in a letter; our own have less than ten
+_CANNOT_READ = "this release cannot read all of the letter"
+
+
+def _reasons(error: type[IngesterError]) -> set[str]:
+    return {error.reason}.union(*map(_reasons, error.__subclasses__()))
+
+
+REASONS = frozenset({*_reasons(IngesterError), "PROGRAM_ERROR", "DELIVERY_LIMIT", UNREADABLE})
+"""The codes that letters of this release may have."""
 
 
 def letter_for(
@@ -66,12 +81,24 @@ def letter_for(
 def read_letter(body: bytes | str, headers: Mapping[str, Any], properties: Mapping[str, Any]) -> DeadLetter:
     """The letter in a message of the dead-letter queue, written by us or moved by the broker.
 
-    A body that is not a letter, or only in part, becomes a letter that keeps the body as `raw` and holds what could be
-    read of it.
+    Anybody who may publish there chooses body, headers and properties, so nothing is known of their types. A body that
+    is not a letter, or only in part, becomes a letter that keeps the body as `raw` and holds what could be read of it.
+    Never raises: one message that cannot be read must not hide the others.
     """
-    content = _json(body)
-    if not isinstance(content, dict):
-        return _from_broker(body, content, headers, properties)
+    try:
+        content = _json(body)
+        letter = _ours(body, content, headers, properties) if isinstance(content, dict) else None
+        return letter or _from_broker(body, content, headers, properties)
+    except Exception as error:
+        return DeadLetter(
+            id=_hash(repr(body)), reason=UNREADABLE, text=f"{_CANNOT_READ}: {type(error).__name__}", raw=_text(body)
+        )
+
+
+def _ours(
+    body: bytes | str, content: dict[str, Any], headers: Mapping[str, Any], properties: Mapping[str, Any]
+) -> DeadLetter:
+    """A letter that some release of ours wrote, or something that looks like one."""
     letter, fault = DeadLetter.read(content)
     if letter.id and letter.reason and not fault:
         return letter
@@ -79,7 +106,7 @@ def read_letter(body: bytes | str, headers: Mapping[str, Any], properties: Mappi
         letter,
         id=letter.id or _id_of(body, headers, properties),
         reason=letter.reason or UNREADABLE,
-        text=f"this release cannot read all of the letter: {fault or 'no id or no reason'}. {letter.text}".strip(),
+        text=f"{_CANNOT_READ}: {fault or 'no id or no reason'}. {letter.text}".strip(),
         raw=_text(body),
     )
 
@@ -90,15 +117,16 @@ def _from_broker(
     """A message that the broker dead-lettered (RabbitMQ documentation, "Dead Letter Exchanges": header x-death)."""
     death = _first_death(headers)
     task = _task_arguments(content)
-    why = str(death.get("reason", "unknown"))
-    when: Any = death.get("time")
+    why = _string(death.get("reason")) or "unknown"
+    fault = _string(headers.get(UNDECODABLE))
     moved = DeadLetter(
         id=_id_of(body, headers, properties),
         step="worker",
         reason="DELIVERY_LIMIT" if why == "delivery_limit" else UNREADABLE,
-        text=f"the broker moved it here from queue {death.get('queue', '?')}: {why}",
-        last_time=when.timestamp() if hasattr(when, "timestamp") else 0.0,
-        worker=str(headers.get("origin") or ""),
+        text=f"the broker moved it here from queue {_string(death.get('queue')) or '?'}: {why}"
+        + (f"; its properties cannot be decoded: {fault}" if fault else ""),
+        last_time=_seconds(death.get("time")),
+        worker=_string(headers.get("origin")),
         message=task,
         raw=_text(body) if task is None else None,
     )
@@ -113,7 +141,7 @@ def _with_frame(letter: DeadLetter, task: dict[str, Any]) -> DeadLetter:
         path = _path_in(task)
         return replace(letter, path=path, basename=_basename(path), text=f"{letter.text}; {error}")
     path = path_of(message.frame)
-    return replace(
+    known = replace(
         letter,
         path=path,
         basename=_basename(path),
@@ -121,6 +149,7 @@ def _with_frame(letter: DeadLetter, task: dict[str, Any]) -> DeadLetter:
         attempts=message.attempts + 1,
         first_time=message.first_time or letter.last_time,
     )
+    return DeadLetter.read(known.to_message())[0]  # without numbers that no letter can have
 
 
 def _path_in(task: dict[str, Any]) -> str:
@@ -132,10 +161,23 @@ def _path_in(task: dict[str, Any]) -> str:
 
 
 def _json(body: bytes | str) -> Any:
+    """What the body holds; None if it is not JSON, or nested so deep that Python could not write it again."""
     try:
-        return json.loads(body)
+        content = json.loads(body)
     except (ValueError, RecursionError):
         return None
+    return content if _is_flat(content) else None
+
+
+def _is_flat(content: Any) -> bool:
+    level = [content]
+    for _ in range(DEEPEST):
+        level = [inner for each in level if isinstance(each, dict | list) for inner in _inside(each)]
+    return not level
+
+
+def _inside(each: dict[str, Any] | list[Any]) -> Iterable[Any]:
+    return each.values() if isinstance(each, dict) else each
 
 
 def _task_arguments(content: Any) -> dict[str, Any] | None:
@@ -152,7 +194,19 @@ def _first_death(headers: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _id_of(body: bytes | str, headers: Mapping[str, Any], properties: Mapping[str, Any]) -> str:
-    return str(properties.get("message_id") or headers.get("id") or _hash(str(body)))
+    return _string(properties.get("message_id")) or _string(headers.get("id")) or _hash(str(body))
+
+
+def _string(value: Any) -> str:
+    """A text among the properties; '' for what is not a text."""
+    return value if isinstance(value, str) else ""
+
+
+def _seconds(time: Any) -> float:
+    """A time among the properties, in seconds since 1970; 0 for what is not a time."""
+    if not isinstance(time, datetime):
+        return 0.0
+    return max(0.0, (time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp())  # py-amqp's are UTC without a zone
 
 
 def _hash(text: str) -> str:

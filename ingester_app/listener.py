@@ -33,6 +33,7 @@ from ingester_app.schema import FrameMessage
 from ingester_app.settings import ServiceSettings, load_service_settings
 from lco_ingester.exceptions import DoNotRetryError, IngesterError
 from lco_ingester.frame import Named
+from lco_ingester.printable import printable
 
 PREFETCH = 10
 PAUSE = 5.0  # seconds before a name that could not be dispatched returns to the queue
@@ -148,7 +149,7 @@ def main() -> int:
     try:
         settings = load_service_settings()
     except IngesterError as error:
-        print(error, file=sys.stderr)
+        print(printable(str(error)), file=sys.stderr)
         return 1
     return listen(settings)
 
@@ -165,7 +166,7 @@ def listen(settings: ServiceSettings) -> int:
         prepare_celery_broker(settings, listener.stop_waiting)
         listener.run()
     except IngesterError as error:
-        print(error, file=sys.stderr)
+        print(printable(str(error)), file=sys.stderr)
         return 1
     logger.info("stopped")
     return 0

@@ -19,6 +19,8 @@ VERSION = 1
 
 Time = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=0)]
+UNDECODABLE = "x-undecodable-properties"
+"""A header that we add to a message whose properties cannot be decoded, while we receive it: why."""
 
 STATES: dict[str, type[Frame]] = {
     "named": Named,
@@ -45,6 +47,10 @@ class UnreadableMessageError(ValueError):
     def is_newer(self) -> bool:
         """Whether a later release wrote it: then the fault is not the message's."""
         return self.version > VERSION
+
+
+_MANY = 10**9
+_LAST_SECOND = 253_402_300_799  # of the year 9999; not NaN, because NaN is not less than it
 
 
 def state_of(frame: Any) -> Any:
@@ -129,12 +135,12 @@ class DeadLetter:
     error: str = ""
     text: str = ""
     traceback: str = ""
-    attempts: int = 0
-    first_time: float = 0.0
-    last_time: float = 0.0
+    attempts: Annotated[int, Field(ge=0, le=_MANY)] = 0
+    first_time: Annotated[float, Field(ge=0, le=_LAST_SECOND)] = 0.0
+    last_time: Annotated[float, Field(ge=0, le=_LAST_SECOND)] = 0.0
     worker: str = ""
     message: dict[str, Any] | None = None
-    version: int = VERSION
+    version: Annotated[int, Field(ge=0, le=_MANY)] = VERSION
     raw: str | None = None
 
     def to_message(self) -> dict[str, Any]:

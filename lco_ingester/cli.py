@@ -15,6 +15,7 @@ from lco_ingester.file.datafile import PathFile
 from lco_ingester.ingester import exists_with, ingest_thumbnail_with, ingest_with
 from lco_ingester.preview.explain import explain
 from lco_ingester.preview.inspection import validate_file
+from lco_ingester.printable import printable
 from lco_ingester.settings import Settings, load_settings
 from lco_ingester.thumbnails import SIZES, Thumbnail
 
@@ -63,21 +64,25 @@ def main(arguments: list[str] | None = None) -> int:
     if len(options.paths) > 1 and not options.validate_only:
         parser.error("only --validate-only accepts more than one PATH")
     options.path = options.paths[0]
-    logging.basicConfig(level=logging.INFO if options.verbose else logging.CRITICAL, stream=sys.stderr)
+    handler = logging.StreamHandler()
+    handler.setFormatter(_PrintableFormatter(logging.BASIC_FORMAT))
+    logging.basicConfig(level=logging.INFO if options.verbose else logging.CRITICAL, handlers=[handler])
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # not every terminal has our arrows
     try:
         return _run(options)
     except NonFatalDoNotRetryError:
-        print(f"{options.path} is archived already")
+        print(printable(f"{options.path} is archived already"))
         return 0
     except IngesterError as error:
         error.frame = error.frame or options.path
-        print(error, file=sys.stderr)
+        print(printable(str(error)), file=sys.stderr)
     except BrokenPipeError:  # the reader has closed the pipe, as `head` does
         os.dup2(
             os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
         )  # else Python reports an error when it closes stdout
     except KeyboardInterrupt:
-        print(f"{options.path}: interrupted", file=sys.stderr)
+        print(printable(f"{options.path}: interrupted"), file=sys.stderr)
     if options.check_only:
         print(False)
     return 1
@@ -107,7 +112,7 @@ def _run(options: argparse.Namespace) -> int:
             record = ingest_thumbnail_with(settings, stream, Thumbnail(options.thumbnail, metadata or {}))
         else:
             record = ingest_with(settings, stream, metadata=metadata)
-        print(record["url"])
+        print(printable(str(record["url"])))
         return 0
 
 
@@ -117,11 +122,11 @@ def _validate(settings: Settings, paths: list[str], metadata: dict[str, Any] | N
     for path in paths:
         verdict = validate_file(PathFile(path), settings, _now(), metadata)
         for warning in verdict.warnings:
-            print(warning, file=sys.stderr)
+            print(printable(str(warning)), file=sys.stderr)
         if verdict.error is not None:
             code = 1
             verdict.error.frame = verdict.error.frame or path
-            print(verdict.error, file=sys.stderr)
+            print(printable(str(verdict.error)), file=sys.stderr)
         else:
             print(json.dumps(verdict.report, allow_nan=False), flush=True)
     return code
@@ -129,11 +134,9 @@ def _validate(settings: Settings, paths: list[str], metadata: dict[str, Any] | N
 
 def _explain(settings: Settings, path: str, metadata: dict[str, Any] | None) -> None:
     """Print the explanation; then raise the error that the frame would end with."""
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # not every terminal has our arrows
     try:
         for line in explain(PathFile(path), settings, _now(), metadata):
-            print(line)
+            print(printable(line))
     finally:
         sys.stdout.flush()  # before the error's line, if both go to one terminal
 
@@ -156,10 +159,16 @@ def _metadata(path: str) -> dict[str, Any]:
     return metadata
 
 
+class _PrintableFormatter(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        """The line, with what a terminal would obey escaped."""
+        return printable(super().format(record), keep="\n\t")
+
+
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """One line and exit code 1, like every other failure of this command."""
-        self.exit(1, f"{self.prog}: {message} (see --help)\n")
+        self.exit(1, printable(f"{self.prog}: {message} (see --help)") + "\n")
 
 
 def _parser() -> argparse.ArgumentParser:

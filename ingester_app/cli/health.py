@@ -6,6 +6,7 @@ import click
 
 from ingester_app.broker import create_app
 from ingester_app.cli.deployment import Deployment
+from lco_ingester.printable import printable
 
 
 @click.command("health")
@@ -19,6 +20,6 @@ def health_command(deployment: Deployment) -> None:
     settings = deployment.settings
     well = True
     for finding in findings(settings, create_app(settings), lambda: open_services(settings)):
-        click.echo(f"{'ok ' if finding.well else 'BAD'}  {finding.what:<14} {finding.words}")
+        click.echo(printable(f"{'ok ' if finding.well else 'BAD'}  {finding.what:<14} {finding.words}"))
         well = well and finding.well
     sys.exit(0 if well else 1)

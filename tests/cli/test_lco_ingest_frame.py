@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from lco_ingester.cli import _parser
+from lco_ingester.printable import printable
 from tests.cli.conftest import Command, Ended
 from tests.support.scripted import Answer, closed_port, scripted
 from tests.support.servers import ArchiveServer
@@ -193,3 +194,15 @@ def test_verbose_keeps_the_url_alone_on_stdout(command: Command, path: Path) -> 
     ended = command("--verbose", path)
     assert ended.returncode == 0
     assert ended.stdout.count("\n") == 1
+
+
+def test_an_error_escapes_what_a_terminal_would_obey(process: Command, path: Path) -> None:
+    odd = path.with_name("\x1b[31m\u202e\nframe.fits")
+    ended = process(odd)
+    assert_failed(ended, r"\x1b[31m\u202e frame.fits")
+    assert printable(ended.stderr, keep="\n") == ended.stderr
+    with scripted(Answer(400, '{"error": "\x1b]0;owned\x07\x9b"}')) as server:
+        ended = process("--api-root", server.url, path)
+    assert printable(ended.stderr, keep="\n") == ended.stderr
+    ended = process("--explain", odd)
+    assert printable(ended.stdout + ended.stderr, keep="\n") == ended.stdout + ended.stderr

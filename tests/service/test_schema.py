@@ -43,7 +43,7 @@ LETTERS = st.builds(
     path=TEXTS,
     md5=st.none() | TEXTS,
     reason=st.text(min_size=1),
-    attempts=st.integers(0),
+    attempts=st.integers(0, 10**9),
     last_time=st.floats(0, 1e10),
     message=st.none() | OBJECTS,
 )

@@ -110,9 +110,9 @@ class _Letter:
 def operator(run: Run, world: World) -> None:
     """`ingester letters replay`: one letter. If it cannot be replayed it goes back."""
     message = run.process.hand
-    checked_out = dead_letter_queue.CheckedOutLetter(read_letter(message.body, {}, {}), _Letter(run))
+    checked_out = dead_letter_queue.CheckedOutLetter(read_letter(message.body, {}, {}), _Letter(run).ack)
     try:
-        dead_letter_queue.replay(cast(Any, App(run, world)), [checked_out], lambda *_: None)
+        list(dead_letter_queue.replay(cast(Any, App(run, world)), [checked_out]))
     except OperationalError:
         run.call(Call("give back"), lambda _: world.broker.give_back_letter(message))
 

@@ -243,9 +243,7 @@ MESSAGES = [
     ),
     Mutation(
         "a letter is removed before its replay is confirmed",
-        changed(
-            dead_letter_queue, "replay", "if letter.id not in sent:", "each.remove()\n        if letter.id not in sent:"
-        ),
+        changed(dead_letter_queue, "replay", "        if is_first:\n", "        each.remove()\n        if is_first:\n"),
         "a letter is replayed",
         3,
     ),
