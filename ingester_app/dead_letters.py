@@ -11,7 +11,7 @@ from pathlib import PurePath
 from typing import Any
 
 from ingester_app.error_text import bounded, text_of, traceback_of
-from ingester_app.schema import UNDECODABLE, DeadLetter, FrameMessage, UnreadableMessageError
+from ingester_app.schema import LAST_SECOND, MANY, UNDECODABLE, DeadLetter, FrameMessage, UnreadableMessageError
 from lco_ingester.exceptions import IngesterError
 from lco_ingester.frame import Named, md5_of, path_of
 
@@ -20,7 +20,6 @@ LONGEST_PATH = 5000  # characters
 LONGEST_MESSAGE = 8_000_000  # characters of JSON: RabbitMQ 4 takes 16 MB
 DEEPEST_MESSAGE = 100  # levels of objects and lists
 LONGEST_INTEGER = 1000  # bits: Python reads at most 4300 digits
-MOST_ATTEMPTS = 2**31
 STEPS = frozenset(
     ("listen", "validate", "upload", "post", "resolve_duplicate", "republish", "worker", "settle")  # 3.0.0: settle
 )
@@ -53,8 +52,8 @@ def letter_for(
 
     Without a message, or with one that a broker could not take, it holds the message of a frame that begins again.
     """
-    attempts = min(max(attempts, 0), MOST_ATTEMPTS)
-    first_time = first_time if math.isfinite(first_time) else now
+    attempts = min(max(attempts, 0), MANY)
+    first_time = first_time if 0 <= first_time <= LAST_SECOND else now
     if path and (message is None or not _can_be_sent(message)):
         message = _from_the_beginning(path, attempts, first_time)
     path = bounded(path, LONGEST_PATH)

@@ -49,8 +49,8 @@ class UnreadableMessageError(ValueError):
         return self.version > VERSION
 
 
-_MANY = 10**9
-_LAST_SECOND = 253_402_300_799  # of the year 9999; not NaN, because NaN is not less than it
+MANY = 10**9
+LAST_SECOND = 253_402_300_799  # of the year 9999; not NaN, because NaN is not less than it
 
 
 def state_of(frame: Any) -> Any:
@@ -135,12 +135,12 @@ class DeadLetter:
     error: str = ""
     text: str = ""
     traceback: str = ""
-    attempts: Annotated[int, Field(ge=0, le=_MANY)] = 0
-    first_time: Annotated[float, Field(ge=0, le=_LAST_SECOND)] = 0.0
-    last_time: Annotated[float, Field(ge=0, le=_LAST_SECOND)] = 0.0
+    attempts: Annotated[int, Field(ge=0, le=MANY)] = 0
+    first_time: Annotated[float, Field(ge=0, le=LAST_SECOND)] = 0.0
+    last_time: Annotated[float, Field(ge=0, le=LAST_SECOND)] = 0.0
     worker: str = ""
     message: dict[str, Any] | None = None
-    version: Annotated[int, Field(ge=0, le=_MANY)] = VERSION
+    version: Annotated[int, Field(ge=0, le=MANY)] = VERSION
     raw: str | None = None
 
     def to_message(self) -> dict[str, Any]:
