@@ -7,12 +7,14 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from kombu import Connection, Exchange, Queue
 
 from ingester_app import dead_letter_queue as module
 from ingester_app.broker import celery_connection, dead_letter_queue, dispatch, send_letter
 from ingester_app.cli import main
-from ingester_app.dead_letter_queue import CheckedOutLetter, came_back, checked_out
+from ingester_app.dead_letter_queue import CheckedOutLetter, came_back, checked_out, discard, letters_in
 from ingester_app.schema import DeadLetter, FrameMessage
+from ingester_demo import folder_transport
 from lco_ingester.frame import Named
 from tests.service.test_letters import ingester
 from tests.support.rabbitmq import PROGRAM, running_rabbitmq
@@ -237,3 +239,18 @@ def test_a_broker_that_dies_in_the_middle_is_one_line_that_says_how_many_letters
     assert process.returncode == 1
     assert f"{shown.count('discarded') + 1} letters are done" in said
     assert len(said.splitlines()) == 1
+
+
+def test_letters_are_read_and_removed_at_a_broker_of_kombus_own(tmp_path: Path) -> None:
+    folder_transport.register()
+    url = folder_transport.url_of(tmp_path / "broker")
+    queue = Queue("letters", Exchange("letters", type="fanout"))
+    with Connection(url) as connection:
+        for number in range(5):
+            letter = DeadLetter(id=str(number), reason="X").to_message()
+            connection.Producer().publish(letter, exchange=queue.exchange, declare=[queue], serializer="json")
+        assert len(letters_in(connection, queue)) == 5
+        with checked_out(connection, queue) as letters:
+            done = list(discard(each for each in letters if each.letter.id in "13"))
+        assert {each.letter.id for each, _ in done} == {"1", "3"}
+        assert {letter.id for letter in letters_in(connection, queue)} == {"0", "2", "4"}
