@@ -4,7 +4,7 @@ import base64
 import json
 import traceback
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import PurePath
 from typing import Any
@@ -27,8 +27,9 @@ def letter_for(
     now: float,
     worker: str,
     message: dict[str, Any] | None,
+    redact: Callable[[str], str] = str,
 ) -> DeadLetter:
-    """The letter for a frame that failed with this error."""
+    """The letter for a frame that failed with this error. `redact` hides secrets in its texts."""
     return DeadLetter(
         # After a crash the same message may fail in the same way again: then it writes the same letter again.
         id=_hash(f"{path} {first_time} {attempts} {step} {reason} {error}"),
@@ -38,8 +39,8 @@ def letter_for(
         step=step,
         reason=reason,
         error=type(error).__name__,
-        text=str(error),
-        traceback="".join(traceback.format_exception(error)),
+        text=redact(str(error)),
+        traceback=redact("".join(traceback.format_exception(error))),
         attempts=attempts,
         first_time=first_time,
         last_time=now,

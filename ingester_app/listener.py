@@ -30,6 +30,7 @@ from ingester_app.schema import FrameMessage
 from ingester_app.settings import ServiceSettings, load_service_settings
 from lco_ingester.exceptions import DoNotRetryError, IngesterError
 from lco_ingester.frame import Named
+from lco_ingester.redaction import Redactor
 
 PREFETCH = 10
 PAUSE = 5.0  # seconds before a name that could not be dispatched returns to the queue
@@ -123,7 +124,8 @@ def main() -> int:
 
 def listen(settings: ServiceSettings) -> int:
     """Listen until SIGTERM or SIGINT; the exit code."""
-    logs.configure(settings.log_level, settings.log_format)
+    redact = Redactor(settings.secrets())
+    logs.configure(settings.log_level, settings.log_format, redact)
     try:
         listener = Listener(fits_connection(settings), create_app(settings), settings)
         for number in (signal.SIGTERM, signal.SIGINT):

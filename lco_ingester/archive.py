@@ -18,6 +18,7 @@ from lco_ingester.exceptions import (
     IngesterError,
 )
 from lco_ingester.frame import Record
+from lco_ingester.redaction import Redactor
 
 CONNECT_TIMEOUT = 10.0  # seconds
 PAGE = 100  # frames in one answer
@@ -43,7 +44,15 @@ class DuplicateVersion:
 class Archive:
     """One Archive API, over one connection that stays open."""
 
-    def __init__(self, api_root: str, auth_token: str, timeout: float, session: requests.Session | None = None) -> None:
+    def __init__(
+        self,
+        api_root: str,
+        auth_token: str,
+        timeout: float,
+        session: requests.Session | None = None,
+        redact: Redactor | None = None,
+    ) -> None:
+        self._redact = redact or Redactor((auth_token,))
         self._root = api_root
         self._timeout = (CONNECT_TIMEOUT, timeout)
         self._session = session or requests.Session()
@@ -82,7 +91,7 @@ class Archive:
         Raises ArchiveRefusedError, ArchiveUnavailableError or ArchiveDeploymentError.
         """
         frame = str(record.get("basename", ""))
-        with _translated(frame, self._root):
+        with self._redact.scrubbed(), _translated(frame, self._root):
             answer = self._post("frames/", record)
             if answer.status_code == 201:
                 return Posted(_created(answer, frame, "id"))
@@ -98,7 +107,7 @@ class Archive:
         ArchiveDeploymentError.
         """
         frame = str(record.get("basename", ""))
-        with _translated(frame, self._root):
+        with self._redact.scrubbed(), _translated(frame, self._root):
             answer = self._post("thumbnails/", record)
             if answer.status_code == 201:
                 return _created(answer, frame, "frame")
@@ -118,7 +127,7 @@ class Archive:
 
     def _page(self, resource: str, query: dict[str, Any]) -> Record:
         """One page of a list, with its objects as `results`."""
-        with _translated("", self._root):
+        with self._redact.scrubbed(), _translated("", self._root):
             request = self._draft("GET", resource)
             request.url = f"{request.url}?{urlencode(query)}"
             answer = self._send(request)

@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import sys
+import traceback
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any, NoReturn
@@ -15,6 +16,7 @@ from lco_ingester.file.datafile import PathFile
 from lco_ingester.ingester import exists_with, ingest_thumbnail_with, ingest_with
 from lco_ingester.preview.explain import explain
 from lco_ingester.preview.inspection import validate_file
+from lco_ingester.redaction import Redactor
 from lco_ingester.settings import Settings, load_settings
 from lco_ingester.thumbnails import SIZES, Thumbnail
 
@@ -63,27 +65,30 @@ def main(arguments: list[str] | None = None) -> int:
     if len(options.paths) > 1 and not options.validate_only:
         parser.error("only --validate-only accepts more than one PATH")
     options.path = options.paths[0]
-    logging.basicConfig(level=logging.INFO if options.verbose else logging.CRITICAL, stream=sys.stderr)
+    redact = Redactor()
+    _configure_logging(logging.INFO if options.verbose else logging.CRITICAL, redact)
     try:
-        return _run(options)
+        return _run(options, redact)
     except NonFatalDoNotRetryError:
         print(f"{options.path} is archived already")
         return 0
     except IngesterError as error:
         error.frame = error.frame or options.path
-        print(error, file=sys.stderr)
+        print(redact(str(error)), file=sys.stderr)
     except BrokenPipeError:  # the reader has closed the pipe, as `head` does
         os.dup2(
             os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
         )  # else Python reports an error when it closes stdout
     except KeyboardInterrupt:
         print(f"{options.path}: interrupted", file=sys.stderr)
+    except Exception:  # a mistake in the program: as Python prints it, but without secrets
+        print(redact(traceback.format_exc()), file=sys.stderr)
     if options.check_only:
         print(False)
     return 1
 
 
-def _run(options: argparse.Namespace) -> int:
+def _run(options: argparse.Namespace, redact: Redactor) -> int:
     settings = load_settings(
         Settings,
         api_root=options.api_root,
@@ -92,6 +97,7 @@ def _run(options: argparse.Namespace) -> int:
         ingester_process_name=options.process_name,
         submit_metrics_asynchronously=False,  # the process ends before a thread could send them
     )
+    redact.learn(*settings.secrets())
     metadata = None if options.metadata is None or options.check_only else _metadata(options.metadata)
     if options.validate_only:
         return _validate(settings, options.paths, metadata)
@@ -154,6 +160,23 @@ def _metadata(path: str) -> dict[str, Any]:
         found = type(metadata).__name__
         raise CompanionError(frame=path, check="metadata", expected="a JSON object", found=found)
     return metadata
+
+
+class _Formatter(logging.Formatter):
+    """Lines without secrets, also in tracebacks."""
+
+    def __init__(self, redact: Redactor) -> None:
+        super().__init__(logging.BASIC_FORMAT)
+        self._redact = redact
+
+    def format(self, record: logging.LogRecord) -> str:
+        return self._redact(super().format(record))
+
+
+def _configure_logging(level: int, redact: Redactor) -> None:
+    handler = logging.StreamHandler()
+    handler.setFormatter(_Formatter(redact))
+    logging.basicConfig(level=level, handlers=[handler])
 
 
 class _Parser(argparse.ArgumentParser):
