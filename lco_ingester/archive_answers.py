@@ -162,7 +162,7 @@ def fault_of_versions(frame: Record) -> str:
         wrong = [name for name in ("key", "md5", "extension") if not _is_text(version.get(name))]
         if wrong:
             return f"version_set, each version with {wrong[0]}, a text without control characters"
-    return ""
+    return next((f"version_set, each version with {fault}" for fault in map(_fault_of_texts, versions) if fault), "")
 
 
 def fault_of_thumbnail(thumbnail: Record) -> str:
