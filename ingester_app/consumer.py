@@ -16,6 +16,16 @@ class RejectingConsumer(Consumer):
     a task and another structure ends its worker.
     """
 
+    class Blueprint(Consumer.Blueprint):
+        """The parts of the consumer."""
+
+        def info(self, parent: Any) -> dict[str, Any]:
+            """What `inspect stats` and Flower show, without the URLs of a failover list: they hold passwords."""
+            info: dict[str, Any] = super().info(parent)
+            if isinstance(broker := info.get("broker"), dict):
+                broker.pop("alternates", None)
+            return info
+
     def on_decode_error(self, message: Any, exc: Exception) -> None:
         """Reject a message that cannot be decoded."""
         message.reject_log_error(logger, self.connection_errors)

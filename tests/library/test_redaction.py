@@ -5,6 +5,7 @@ import io
 import json
 import logging
 import socket
+import sys
 import threading
 import traceback
 from base64 import b64encode
@@ -226,8 +227,9 @@ CALLS: dict[str, Callable[[Archive], Any]] = {
 @pytest.fixture
 def restored_logging() -> Iterator[None]:
     root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
+    handlers, level, hook = root.handlers[:], root.level, sys.excepthook
     yield
+    sys.excepthook = hook
     root.handlers[:] = handlers
     root.setLevel(level)
 
