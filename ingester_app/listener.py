@@ -135,7 +135,7 @@ def listen(settings: ServiceSettings) -> int:
         prepare_celery_broker(settings, listener.stop_waiting)
         listener.run()
     except IngesterError as error:
-        print(error, file=sys.stderr)
+        print(redact(str(error)), file=sys.stderr)
         return 1
     logger.info("stopped")
     return 0

@@ -128,7 +128,7 @@ def _connect_signals(settings: ServiceSettings, redact: Redactor) -> None:
         try:
             prepare_celery_broker(settings)
         except BrokerDeploymentError as error:
-            sys.exit(str(error))
+            sys.exit(redact(str(error)))
 
     @signals.worker_process_shutdown.connect(weak=False)
     def close(**_: Any) -> None:

@@ -9,8 +9,10 @@ import base64
 import html
 import json
 import re
+from collections import ChainMap, deque
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from typing import Any
 from urllib.parse import quote, unquote
 
 HIDDEN = "***"
@@ -23,6 +25,9 @@ _PIECE = 12
 _BLOCK = _PIECE // 2  # every piece contains one of the secret's blocks of this size
 # The default password of RabbitMQ is public, and it is also a user name that operators need to see.
 _PUBLIC = frozenset(("guest",))
+_LEARNED = 4  # renewed credentials that are remembered, the present ones and those of requests that are under way
+_URL = re.compile(r"[a-zA-Z][\w+.-]*://")
+_ANY = "surrogateescape"  # a variable of the environment may hold bytes that are not UTF-8
 
 _NAMES = ("authorization", "cookie", "x-amz-", "credential", "signature", "aws_se")
 # Credentials that we do not know can be recognised by their name: the headers of a request, and AWS's signature.
@@ -41,19 +46,15 @@ class Redactor:
     """Replaces the secrets of this process in texts. More secrets may become known later."""
 
     def __init__(self, secrets: Iterable[str | None] = ()) -> None:
-        self._forms: dict[str, tuple[str, ...]] = {}
-        self.learn(*secrets)
+        self._given = _forms(secrets)
+        self._learned: deque[dict[str, tuple[str, ...]]] = deque(maxlen=_LEARNED)
+        self._forms = self._given
 
     def learn(self, *secrets: str | None) -> None:
-        """Hide these from now on; of a broker's or proxy's URL (or a list of URLs) only the passwords."""
-        parts = {part for secret in secrets if secret for part in _secrets_in(secret) if len(part) >= _SHORTEST}
-        forms = dict(self._forms)  # a new one, because another thread may be reading the present one
-        for part in parts:
-            for form in _forms(part):
-                forms.setdefault(form, ())
-            forms[part] = _blocks(part)
-        # The longest first, because one may contain another.
-        self._forms = dict(sorted(forms.items(), key=lambda item: -len(item[0])))
+        """Hide these too from now on. Only the last few calls count, because credentials may be renewed each hour."""
+        self._learned.append(_forms(secrets))
+        # A new dictionary, because another thread may be reading the present one.
+        self._forms = dict(ChainMap(self._given, *self._learned))
 
     def knows(self, secret: str) -> bool:
         """Whether this secret is among those that are replaced."""
@@ -62,12 +63,12 @@ class Redactor:
     def __call__(self, text: str) -> str:
         """The text without secrets."""
         forms = self._forms
-        for secret in forms:
-            if secret in text:
-                text = _without(text, secret)
+        for secret in sorted((form for form in forms if form in text), key=len, reverse=True):
+            text = _without(text, secret)  # the longest first, because it may contain another
         for secret, blocks in forms.items():
-            if any(block in text for block in blocks):
-                text = _without_pieces(text, secret, blocks)
+            for number, block in enumerate(blocks):
+                if block in text:
+                    text = _without_pieces(text, secret, block, number * _BLOCK)
         folded = text.lower()
         if any(name in folded for name in _NAMES):  # much faster than the search
             text = _NAMED.sub(lambda match: f"{match[1] or match[2]}{HIDDEN}", text)
@@ -84,10 +85,15 @@ class Redactor:
             seen.add(id(each))
             inner = (each.__cause__, each.__context__, *each.args)
             waiting += [one for one in inner if isinstance(one, BaseException)]
-            each.args = tuple(self(value) if isinstance(value, str) else value for value in each.args)
-            for name, value in list(vars(each).items()):
-                if isinstance(value, str):
-                    setattr(each, name, self(value))
+            each.args = tuple(map(self._hidden, each.args))
+            if isinstance(each, OSError) and each.strerror is not None:  # not among its variables
+                each.strerror = self._hidden(each.strerror)
+            vars(each).update({name: self._hidden(value) for name, value in vars(each).items()})
+
+    def _hidden(self, value: Any) -> Any:
+        if isinstance(value, str):
+            return self(value)
+        return self(value.decode("latin-1")).encode("latin-1") if isinstance(value, bytes) else value
 
     @contextmanager
     def scrubbed(self) -> Iterator[None]:
@@ -99,24 +105,32 @@ class Redactor:
             raise
 
 
+def _forms(secrets: Iterable[str | None]) -> dict[str, tuple[str, ...]]:
+    """The secrets in all forms in which they are written, each with the blocks by which its pieces are found."""
+    parts = {part for secret in secrets if secret for part in _secrets_in(secret) if len(part) >= _SHORTEST}
+    written: dict[str, tuple[str, ...]] = {form: () for part in parts for form in _spellings(part)}
+    return written | {part: _blocks(part) for part in parts}
+
+
 def _secrets_in(value: str) -> Iterator[str]:
     """The value itself; or, if it is a URL or a list of URLs (`amqp://a;amqp://b`), the passwords in it."""
-    if "://" not in value:
+    if not _URL.match(value):
         yield value
         return
     for url in value.split(";"):
-        userinfo, at, _ = url.partition("://")[2].rpartition("@")
+        userinfo, at, _ = (url.partition("://")[2] or url).rpartition("@")
         # Twice, because a password may hold an @ that should have been written %40.
         for credentials in {userinfo, userinfo.partition("@")[0]} if at else ():
             user, _, password = credentials.partition(":")
             if password and password not in _PUBLIC:
                 yield from (password, unquote(password))
-                yield base64.b64encode(f"{unquote(user)}:{unquote(password)}".encode()).decode()
+                yield base64.b64encode(f"{unquote(user)}:{unquote(password)}".encode(errors=_ANY)).decode()
 
 
-def _forms(secret: str) -> set[str]:
+def _spellings(secret: str) -> set[str]:
     """The secret as it is written in URLs, in JSON and in HTML."""
-    return {secret, quote(secret, safe=""), quote(secret), json.dumps(secret)[1:-1], html.escape(secret)}
+    in_urls = {quote(secret, safe, errors=_ANY) for safe in ("", "/")}
+    return {secret, json.dumps(secret)[1:-1], html.escape(secret), *in_urls}
 
 
 def _without(text: str, secret: str) -> str:
@@ -131,19 +145,19 @@ def _blocks(secret: str) -> tuple[str, ...]:
     return tuple(secret[at : at + _BLOCK] for at in range(0, len(secret) - _BLOCK + 1, _BLOCK))
 
 
-def _without_pieces(text: str, secret: str, blocks: tuple[str, ...]) -> str:
-    """The text without those parts of the secret that are at least _PIECE characters long."""
-    for number, block in enumerate(blocks):
-        begin = text.find(block)
-        while begin >= 0:
-            left, right = begin, begin + _BLOCK
-            at, end = number * _BLOCK, (number + 1) * _BLOCK
-            while left > 0 and at > 0 and text[left - 1] == secret[at - 1]:
-                left, at = left - 1, at - 1
-            while right < len(text) and end < len(secret) and text[right] == secret[end]:
-                right, end = right + 1, end + 1
-            if right - left >= _PIECE:
-                text = f"{text[:left]}{HIDDEN}{text[right:]}"
-                right = left + len(HIDDEN)
-            begin = text.find(block, right)
-    return text
+def _without_pieces(text: str, secret: str, block: str, at: int) -> str:
+    """The text without those parts of the secret that hold this block of it and are at least _PIECE characters long."""
+    kept: list[str] = []
+    done, begin = 0, text.find(block)
+    while begin >= 0:
+        left, right = begin, begin + _BLOCK
+        first, last = at, at + _BLOCK
+        while left > done and first > 0 and text[left - 1] == secret[first - 1]:
+            left, first = left - 1, first - 1
+        while right < len(text) and last < len(secret) and text[right] == secret[last]:
+            right, last = right + 1, last + 1
+        if right - left >= _PIECE:
+            kept += text[done:left], HIDDEN
+            done = right
+        begin = text.find(block, right)
+    return "".join((*kept, text[done:]))
