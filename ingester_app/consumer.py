@@ -31,6 +31,13 @@ class RejectingConsumer(Consumer):
             for step in Consumer.Blueprint.default_steps
         )
 
+        def info(self, parent: Any) -> dict[str, Any]:
+            """What `inspect stats` and Flower show, without the URLs of a failover list: they hold passwords."""
+            info: dict[str, Any] = super().info(parent)
+            if isinstance(broker := info.get("broker"), dict):
+                broker.pop("alternates", None)
+            return info
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         delays_in_broker = is_rabbitmq(self.app.conf.broker_url)

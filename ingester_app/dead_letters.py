@@ -4,7 +4,7 @@ import base64
 import json
 import math
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import PurePath
@@ -47,17 +47,19 @@ def letter_for(
     now: float,
     worker: str,
     message: dict[str, Any] | None,
+    redact: Callable[[str], str] = str,
 ) -> DeadLetter:
     """The letter for a frame that failed with this error. Never raises; a broker can take every letter.
 
     Without a message, or with one that a broker could not take, it holds the message of a frame that begins again.
+    `redact` hides secrets in its texts.
     """
     attempts = min(max(attempts, 0), MANY)
     first_time = first_time if 0 <= first_time <= LAST_SECOND else now
     if path and (message is None or not _can_be_sent(message)):
         message = _from_the_beginning(path, attempts, first_time)
     path = bounded(path, LONGEST_PATH)
-    text = text_of(error)
+    text = redact(text_of(error))
     return DeadLetter(
         # After a crash the same message may fail in the same way again: then it writes the same letter again.
         id=_hash(f"{path} {first_time} {attempts} {step} {reason} {text}"),
@@ -68,7 +70,7 @@ def letter_for(
         reason=reason,
         error=bounded(type(error).__name__, LONGEST_PATH),
         text=text,
-        traceback=traceback_of(error),
+        traceback=redact(traceback_of(error)),
         attempts=attempts,
         first_time=first_time,
         last_time=now,

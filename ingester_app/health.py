@@ -1,7 +1,7 @@
 """Does everything work that a frame needs? One line for each external service, for people and for health checks."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from celery import Celery
@@ -22,8 +22,15 @@ class Finding:
     words: str
 
 
-def findings(settings: ServiceSettings, app: Celery, services: Callable[[], Services]) -> Iterator[Finding]:
-    """Ask every service once. An error of a service is a finding and is never raised."""
+def findings(
+    settings: ServiceSettings, app: Celery, services: Callable[[], Services], redact: Callable[[str], str]
+) -> Iterator[Finding]:
+    """Ask every service once. An error of a service is a finding and is never raised. `redact` hides secrets in it."""
+    for finding in _findings(settings, app, services):
+        yield replace(finding, words=redact(finding.words))
+
+
+def _findings(settings: ServiceSettings, app: Celery, services: Callable[[], Services]) -> Iterator[Finding]:
     yield _asked("FITS broker", lambda: _names(settings))
     yield _asked("Celery broker", lambda: _frames(settings))
     yield _asked("workers", lambda: _workers(app))

@@ -44,7 +44,7 @@ class TaskContext:
 
     `file_at(path)` returns the file object of a path, whether the file exists or not. `retry(message, seconds)` and
     `bury(letter)` return after the broker has confirmed, or raise. `now` returns seconds since 1970, `jitter` a number
-    in [0, 1). `settings_fingerprint` is what the function of this name returns.
+    in [0, 1). `redact` hides secrets in a text. `settings_fingerprint` is what the function of this name returns.
     """
 
     services: Callable[[], Services]
@@ -58,6 +58,7 @@ class TaskContext:
     now: Callable[[], float] = time.time
     jitter: Callable[[], float] = lambda: 0.0
     settings_fingerprint: str = ""
+    redact: Callable[[str], str] = str
 
     def count(self, metric: str, **tags: str) -> None:
         """Add one to a metric, if the services can be opened. Never raises, because what is counted is settled."""
@@ -216,4 +217,5 @@ def _letter(
         now=now,
         worker=context.worker,
         message=content,
+        redact=context.redact,
     )

@@ -34,6 +34,7 @@ from ingester_app.settings import ServiceSettings, load_service_settings
 from lco_ingester.exceptions import DoNotRetryError, IngesterError
 from lco_ingester.frame import Named
 from lco_ingester.printable import printable
+from lco_ingester.redaction import Redactor
 
 PREFETCH = 10
 PAUSE = 5.0  # seconds before a name that could not be dispatched returns to the queue
@@ -156,7 +157,8 @@ def main() -> int:
 
 def listen(settings: ServiceSettings) -> int:
     """Listen until SIGTERM or SIGINT; the exit code."""
-    logs.configure(settings.log_level, settings.log_format)
+    redact = Redactor(settings.secrets())
+    logs.configure(settings.log_level, settings.log_format, redact)
     try:
         listener = Listener(fits_connection(settings), create_app(settings), settings)
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -166,7 +168,7 @@ def listen(settings: ServiceSettings) -> int:
         prepare_celery_broker(settings, listener.stop_waiting)
         listener.run()
     except IngesterError as error:
-        print(printable(str(error)), file=sys.stderr)
+        print(printable(redact(str(error))), file=sys.stderr)
         return 1
     logger.info("stopped")
     return 0

@@ -33,6 +33,7 @@ from lco_ingester.file.checks import CheckPolicy
 from lco_ingester.file.datafile import PathFile
 from lco_ingester.frame import path_of
 from lco_ingester.record.rules import RecordRules
+from lco_ingester.redaction import Redactor
 from lco_ingester.services import Services, close_services, open_services
 
 PUT_BACK_AFTER = 5.0  # seconds; without this pause twenty returns would pass in 10 ms
@@ -46,19 +47,20 @@ logger = logging.getLogger(__name__)
 def create_worker_app(settings: ServiceSettings) -> Celery:
     """The Celery app of `broker.create_app` with the tasks and the signal handlers of a worker."""
     app = create_app(settings)
-    _add_tasks(app, settings)
-    _connect_signals(settings)
+    redact = Redactor(settings.secrets())
+    _add_tasks(app, settings, redact)
+    _connect_signals(settings, redact)
     return app
 
 
-def _add_tasks(app: Celery, settings: ServiceSettings) -> None:
+def _add_tasks(app: Celery, settings: ServiceSettings, redact: Redactor) -> None:
     letters = dead_letter_queue(settings)
     rules, checks, policies = RecordRules.of(settings), CheckPolicy.of(settings), retry_policies(settings)
     fingerprint = settings_fingerprint(settings)
 
     def services() -> Services:
         """This process's services, each behind its circuit breaker."""
-        return guarded(open_services(settings), settings.breaker_failures, settings.breaker_seconds)
+        return guarded(open_services(settings, redact), settings.breaker_failures, settings.breaker_seconds)
 
     def context_of(task: Task) -> TaskContext:
         return TaskContext(
@@ -74,6 +76,7 @@ def _add_tasks(app: Celery, settings: ServiceSettings) -> None:
             worker=task.request.hostname or socket.gethostname(),
             jitter=random.random,
             settings_fingerprint=fingerprint,
+            redact=redact,
         )
 
     @app.task(name=INGEST_TASK, bind=True)
@@ -93,7 +96,7 @@ def _add_tasks(app: Celery, settings: ServiceSettings) -> None:
                 return ingest_frame(frame_message, redelivered, context_of(task))
             except Exception as error:
                 time.sleep(PUT_BACK_AFTER)
-                raise Reject(text_of(error), requeue=True) from error
+                raise Reject(redact(text_of(error)), requeue=True) from error
 
     @app.task(name=QUEUE_LENGTHS_TASK)
     def queue_lengths() -> dict[str, int]:
@@ -112,11 +115,11 @@ def _has_waited(message: dict[str, Any], seconds: float) -> bool:
     return not isinstance(first_time, (int, float)) or not -CLOCKS_DIFFER <= time.time() - first_time <= seconds
 
 
-def _connect_signals(settings: ServiceSettings) -> None:
+def _connect_signals(settings: ServiceSettings, redact: Redactor) -> None:
     @signals.setup_logging.connect(weak=False)
     def configure_logging(**_: Any) -> None:
         """Our logs in place of Celery's."""
-        logs.configure(settings.log_level, settings.log_format)
+        logs.configure(settings.log_level, settings.log_format, redact)
 
     @signals.worker_init.connect(weak=False)
     def prepare(**_: Any) -> None:
@@ -127,7 +130,7 @@ def _connect_signals(settings: ServiceSettings) -> None:
         try:
             prepare_celery_broker(settings)
         except BrokerDeploymentError as error:
-            sys.exit(str(error))
+            sys.exit(redact(str(error)))
 
     @signals.worker_process_shutdown.connect(weak=False)
     def close(**_: Any) -> None:

@@ -10,22 +10,30 @@ from urllib.parse import urlencode
 import requests
 import requests.cookies
 
+from lco_ingester.archive_answers import (
+    NO_ARCHIVE,
+    Answer,
+    created,
+    fault_of_frame,
+    fault_of_thumbnail,
+    fault_of_versions,
+    is_duplicate,
+    is_number,
+    refusal,
+    refuse_other_format,
+)
 from lco_ingester.exceptions import (
     ArchiveDeploymentError,
-    ArchiveFailedError,
     ArchiveRefusedError,
     ArchiveUnavailableError,
     IngesterError,
 )
 from lco_ingester.frame import Record
+from lco_ingester.redaction import Redactor
 
 CONNECT_TIMEOUT = 10.0  # seconds
 PAGE = 100  # frames in one answer
 MAX_PAGES = 50  # of a contains-match on the basename, if the archive is too old for an exact match
-# The fields that an archive of nested records misses in a flat record; and the other way round.
-_ONLY_NESTED = frozenset(("headers", "observation_day", "configuration_type"))
-_ONLY_FLAT = frozenset(("DAY_OBS",))
-_MAX_QUOTED = 500  # characters of an answer that an error quotes
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +51,15 @@ class DuplicateVersion:
 class Archive:
     """One Archive API, over one connection that stays open."""
 
-    def __init__(self, api_root: str, auth_token: str, timeout: float, session: requests.Session | None = None) -> None:
+    def __init__(
+        self,
+        api_root: str,
+        auth_token: str,
+        timeout: float,
+        session: requests.Session | None = None,
+        redact: Redactor | None = None,
+    ) -> None:
+        self._redact = redact or Redactor((auth_token,))
         self._root = api_root
         self._timeout = (CONNECT_TIMEOUT, timeout)
         self._session = session or requests.Session()
@@ -64,32 +80,39 @@ class Archive:
     def find_frame(self, basename: str) -> Record | None:
         """The frame of exactly this basename; None if there is none, or if a lagging replica does not show it yet.
 
-        Raises ArchiveUnavailableError or ArchiveDeploymentError.
+        Its `id`, `filename`, `url` and `version_set` are of the right types. Each version has `key`, `md5` and
+        `extension`, the newest version comes first. Raises ArchiveUnavailableError or ArchiveDeploymentError.
         """
         query = {"basename": basename, "basename_exact": basename, "limit": PAGE}
         for page in range(MAX_PAGES):
             answer = self._page("frames/", {**query, "offset": page * PAGE})
             for frame in answer["results"]:
                 if frame.get("basename") == basename:
+                    if fault := fault_of_frame(frame) or fault_of_versions(frame):
+                        raise ArchiveDeploymentError(
+                            frame=basename, expected=f"a frame with {fault}", found="one without", hint=NO_ARCHIVE
+                        )
                     return dict(frame)
             if not answer.get("next"):
                 return None
         return None
 
     def post_frame(self, record: Record) -> Posted | DuplicateVersion:
-        """Post a record with its `version_set`.
+        """Post a record with its `version_set`. A posted frame's `id`, `filename` and `url` are of the right types.
 
         Raises ArchiveRefusedError, ArchiveUnavailableError or ArchiveDeploymentError.
         """
         frame = str(record.get("basename", ""))
-        with _translated(frame, self._root):
+        with self._redact.scrubbed(), _translated(frame, self._root):
             answer = self._post("frames/", record)
-            if answer.status_code == 201:
-                return Posted(_created(answer, frame, "id"))
-            if answer.status_code == 400:
-                _refuse_other_format(answer, record, frame)
-                return _duplicate(answer, frame)
-            raise _refusal(answer, frame)
+            if answer.status == 201:
+                return Posted(created(answer, frame, fault_of_frame))
+            refused = answer.refused_fields(record)
+            if answer.status == 400 and refused:
+                refuse_other_format(answer, refused, record, frame)
+                if is_duplicate(answer, refused, frame):
+                    return DuplicateVersion()
+            raise refusal(answer, frame, refused)
 
     def post_thumbnail(self, record: Record) -> Record:
         """Post a nested record with `frame_basename`, `size` and `version_set`; return the archive's answer.
@@ -98,37 +121,51 @@ class Archive:
         ArchiveDeploymentError.
         """
         frame = str(record.get("basename", ""))
-        with _translated(frame, self._root):
+        with self._redact.scrubbed(), _translated(frame, self._root):
             answer = self._post("thumbnails/", record)
-            if answer.status_code == 201:
-                return _created(answer, frame, "frame")
-            raise _refusal(answer, frame)
+            if answer.status == 201:
+                return created(answer, frame, fault_of_thumbnail)
+            raise refusal(answer, frame, answer.refused_fields(record))
 
     def holdings(self) -> int:
         """How many frames the archive says it holds (an estimate).
 
         Raises ArchiveUnavailableError or ArchiveDeploymentError.
         """
-        return int(self._page("frames/", {"limit": 1}).get("count") or 0)
+        count = self._page("frames/", {"limit": 1}).get("count")
+        if count is None:
+            return 0
+        if not is_number(count):
+            raise ArchiveDeploymentError(expected="a count of frames", found=type(count).__name__, hint=NO_ARCHIVE)
+        return int(count)
 
-    def _post(self, resource: str, record: Record) -> requests.Response:
+    def _post(self, resource: str, record: Record) -> Answer:
         request = self._draft("POST", resource)
         request.prepare_body(data=None, files=None, json=record)
-        return self._send(request)
+        return self._answer(request)
 
     def _page(self, resource: str, query: dict[str, Any]) -> Record:
         """One page of a list, with its objects as `results`."""
-        with _translated("", self._root):
+        with self._redact.scrubbed(), _translated("", self._root):
             request = self._draft("GET", resource)
             request.url = f"{request.url}?{urlencode(query)}"
-            answer = self._send(request)
-            if answer.status_code != 200:
-                raise _refusal(answer, "")
-            page = _json_object(answer, "")
+            answer = self._answer(request)
+            if answer.status != 200:
+                raise refusal(answer, "", {})
+            page = answer.json_object("")
             results = page.get("results")
             if not isinstance(results, list) or not all(isinstance(each, dict) for each in results):
-                raise _no_archive(answer, "", "a list of results")
+                raise ArchiveDeploymentError(expected="a list of results", found=answer.said, hint=NO_ARCHIVE)
             return page
+
+    def _answer(self, request: requests.PreparedRequest) -> Answer:
+        answer = self._send(request)
+        if answer.status_code < 200 or answer.status_code in (204, 304):
+            # More may follow on this connection, the final answer or a body that is not allowed. The next request must
+            # not take it for its own answer.
+            self._session.close()
+        sent = len(request.body or b"")
+        return Answer(answer.status_code, answer.headers, answer.content, answer.url, sent, self._redact)
 
     def _draft(self, method: str, resource: str) -> requests.PreparedRequest:
         """A request without its query or body. Cached, because the rest is always the same."""
@@ -158,98 +195,6 @@ class Archive:
     def _environment(self) -> dict[str, Any]:
         """Proxies and CA bundle from the variables that requests knows (HTTPS_PROXY, REQUESTS_CA_BUNDLE and others)."""
         return dict(self._session.merge_environment_settings(self._root, {}, None, None, None))
-
-
-def _created(answer: requests.Response, frame: str, demanded: str) -> Record:
-    body = _json_object(answer, frame)
-    if demanded not in body:
-        raise ArchiveDeploymentError(frame=frame, expected=f"201 with {demanded}", found="201 without")
-    return body
-
-
-def _refuse_other_format(answer: requests.Response, record: Record, frame: str) -> None:
-    """Each kind of archive refuses the other kind's records, because of the fields that it misses in them."""
-    refused = set(_json_object(answer, frame))
-    if isinstance(record.get("headers"), dict):
-        sent, other = "nested (ocs)", "lco" if refused == _ONLY_FLAT else ""
-    else:
-        sent, other = "flat (lco)", "ocs" if refused >= _ONLY_NESTED else ""
-    if other:
-        raise ArchiveDeploymentError(
-            frame=frame,
-            expected=f"an archive of {sent} records",
-            found=f"an archive of other records: {_quote(answer)}",
-            hint=f"Set ARCHIVE_RECORD_FORMAT={other}, or check API_ROOT: the archive refuses every frame like this",
-        )
-
-
-def _duplicate(answer: requests.Response, frame: str) -> DuplicateVersion:
-    """What a 400 means. The refused fields decide, not the texts, which change between releases."""
-    fields = _refused_fields(_json_object(answer, frame))
-    if fields == {"md5"} or fields == {"md5", "key"}:
-        return DuplicateVersion()
-    if fields == {"key"}:
-        raise ArchiveRefusedError(
-            frame=frame,
-            expected="a VersionId that is new to the archive",
-            found=_quote(answer),
-            hint="Check that the bucket's versioning is on: without it every put has the same VersionId",
-        )
-    raise ArchiveRefusedError(frame=frame, expected="201", found=f"400 {_quote(answer)}")
-
-
-def _refused_fields(body: Record) -> set[str] | None:
-    """The refused fields of the version, if only the version is refused; else None."""
-    if set(body) != {"version_set"}:
-        return None
-    versions = body["version_set"]
-    entries = list(versions.values()) if isinstance(versions, dict) else versions
-    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
-        return None
-    return {field for entry in entries for field in entry}
-
-
-def _refusal(answer: requests.Response, frame: str) -> IngesterError:
-    status = answer.status_code
-    found = f"{status} {_quote(answer)}"
-    if status == 429:
-        return ArchiveUnavailableError(frame=frame, found=found, retry_after=_retry_after(answer))
-    if status >= 500:
-        return ArchiveFailedError(frame=frame, found=found, retry_after=_retry_after(answer))
-    if status in (401, 403):
-        return ArchiveDeploymentError(
-            frame=frame, found=found, hint="Check AUTH_TOKEN: posting needs a superuser's token"
-        )
-    if status in (400, 413, 422):
-        return ArchiveRefusedError(frame=frame, found=found)
-    # Redirects, 404, 405 and other answers of a server that is not an Archive API.
-    return ArchiveDeploymentError(
-        frame=frame, found=f"{found} at {answer.url.split('?')[0]}", hint="Check API_ROOT, its scheme and its path"
-    )
-
-
-def _json_object(answer: requests.Response, frame: str) -> Record:
-    body = answer.json()
-    if not isinstance(body, dict):
-        raise _no_archive(answer, frame, "a JSON object")
-    return body
-
-
-def _no_archive(answer: requests.Response, frame: str, expected: str) -> ArchiveDeploymentError:
-    return ArchiveDeploymentError(
-        frame=frame, expected=expected, found=_quote(answer), hint="Check API_ROOT: is this an Archive API?"
-    )
-
-
-def _retry_after(answer: requests.Response) -> float | None:
-    seconds = answer.headers.get("Retry-After", "")
-    return float(seconds) if seconds.isdecimal() else None
-
-
-def _quote(answer: requests.Response) -> str:
-    if "html" in answer.headers.get("Content-Type", ""):
-        return "an HTML page"
-    return " ".join(answer.text.split())[:_MAX_QUOTED]
 
 
 @contextmanager

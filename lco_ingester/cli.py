@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import sys
+import traceback
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any, NoReturn
@@ -16,6 +17,7 @@ from lco_ingester.ingester import exists_with, ingest_thumbnail_with, ingest_wit
 from lco_ingester.preview.explain import explain
 from lco_ingester.preview.inspection import validate_file
 from lco_ingester.printable import printable
+from lco_ingester.redaction import Redactor
 from lco_ingester.settings import Settings, load_settings
 from lco_ingester.thumbnails import SIZES, Thumbnail
 
@@ -64,31 +66,32 @@ def main(arguments: list[str] | None = None) -> int:
     if len(options.paths) > 1 and not options.validate_only:
         parser.error("only --validate-only accepts more than one PATH")
     options.path = options.paths[0]
-    handler = logging.StreamHandler()
-    handler.setFormatter(_PrintableFormatter(logging.BASIC_FORMAT))
-    logging.basicConfig(level=logging.INFO if options.verbose else logging.CRITICAL, handlers=[handler])
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # not every terminal has our arrows
+    redact = Redactor()
+    _configure_logging(logging.INFO if options.verbose else logging.CRITICAL, redact)
     try:
-        return _run(options)
+        return _run(options, redact)
     except NonFatalDoNotRetryError:
         print(printable(f"{options.path} is archived already"))
         return 0
     except IngesterError as error:
         error.frame = error.frame or options.path
-        print(printable(str(error)), file=sys.stderr)
+        print(printable(redact(str(error))), file=sys.stderr)
     except BrokenPipeError:  # the reader has closed the pipe, as `head` does
         os.dup2(
             os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
         )  # else Python reports an error when it closes stdout
     except KeyboardInterrupt:
         print(printable(f"{options.path}: interrupted"), file=sys.stderr)
+    except Exception:  # a mistake in the program: as Python prints it, but without secrets
+        print(printable(redact(traceback.format_exc()), keep="\n\t"), file=sys.stderr)
     if options.check_only:
         print(False)
     return 1
 
 
-def _run(options: argparse.Namespace) -> int:
+def _run(options: argparse.Namespace, redact: Redactor) -> int:
     settings = load_settings(
         Settings,
         api_root=options.api_root,
@@ -97,6 +100,7 @@ def _run(options: argparse.Namespace) -> int:
         ingester_process_name=options.process_name,
         submit_metrics_asynchronously=False,  # the process ends before a thread could send them
     )
+    redact.learn(*settings.secrets())
     metadata = None if options.metadata is None or options.check_only else _metadata(options.metadata)
     if options.validate_only:
         return _validate(settings, options.paths, metadata)
@@ -159,10 +163,21 @@ def _metadata(path: str) -> dict[str, Any]:
     return metadata
 
 
-class _PrintableFormatter(logging.Formatter):
+class _Formatter(logging.Formatter):
+    """Lines without secrets, also in tracebacks, and with what a terminal would obey escaped."""
+
+    def __init__(self, redact: Redactor) -> None:
+        super().__init__(logging.BASIC_FORMAT)
+        self._redact = redact
+
     def format(self, record: logging.LogRecord) -> str:
-        """The line, with what a terminal would obey escaped."""
-        return printable(super().format(record), keep="\n\t")
+        return printable(self._redact(super().format(record)), keep="\n\t")
+
+
+def _configure_logging(level: int, redact: Redactor) -> None:
+    handler = logging.StreamHandler()
+    handler.setFormatter(_Formatter(redact))
+    logging.basicConfig(level=level, handlers=[handler])
 
 
 class _Parser(argparse.ArgumentParser):

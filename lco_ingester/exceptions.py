@@ -298,7 +298,7 @@ class BucketNotVersionedError(DoNotRetryError):
 
 
 class ArchiveRefusedError(DoNotRetryError):
-    """The Archive API refused the record; `found` says which fields and why."""
+    """The Archive API complains about fields of the record; `found` says which and why."""
 
     reason = "ARCHIVE_REFUSED"
     default_check = "archive record"
@@ -306,7 +306,7 @@ class ArchiveRefusedError(DoNotRetryError):
 
 
 class ArchiveDeploymentError(DoNotRetryError):
-    """API_ROOT or AUTH_TOKEN is wrong: every frame fails like this."""
+    """API_ROOT or AUTH_TOKEN is wrong, or another server answers: every frame fails like this."""
 
     reason = "ARCHIVE_DEPLOYMENT"
     failure_kind = FailureKind.DEPLOYMENT
@@ -418,7 +418,7 @@ class StoreUnavailableError(BackoffRetryError):
 
 
 class ArchiveUnavailableError(BackoffRetryError):
-    """The Archive API does not answer, answers 5xx or 429, or answers something that is not JSON."""
+    """The Archive API does not answer, is busy or fails by its own answer, or answers something that is not JSON."""
 
     reason = "ARCHIVE_UNAVAILABLE"
     default_check = "Archive API"

@@ -11,6 +11,7 @@ from kombu.exceptions import KombuError, OperationalError
 
 from lco_ingester.exceptions import BrokerDeploymentError, BrokerUnavailableError
 from lco_ingester.frame import Record
+from lco_ingester.redaction import Redactor
 
 CONNECT_TIMEOUT = 10.0  # seconds
 CONFIRM_TIMEOUT = 30.0  # seconds to wait for the broker's confirm
@@ -34,7 +35,8 @@ class Publisher:
     Raises BrokerDeploymentError for a URL that kombu cannot use. Connects at the first publish.
     """
 
-    def __init__(self, broker_url: str, exchange_name: str) -> None:
+    def __init__(self, broker_url: str, exchange_name: str, redact: Redactor | None = None) -> None:
+        self._redact = redact or Redactor((broker_url,))
         self._exchange = Exchange(exchange_name, type="fanout", durable=True)
         try:
             connection = Connection(
@@ -56,7 +58,7 @@ class Publisher:
         Not published as mandatory, because an exchange without a queue is not an error. Raises
         BrokerUnavailableError or BrokerDeploymentError.
         """
-        with self._translated(), self._pool.acquire(block=True) as connection:
+        with self._redact.scrubbed(), self._translated(), self._pool.acquire(block=True) as connection:
             connection.Producer().publish(
                 record,
                 exchange=self._exchange,

@@ -8,6 +8,7 @@ from pydantic import SecretStr
 from lco_ingester.archive import Archive
 from lco_ingester.metrics import Metrics, open_metrics
 from lco_ingester.publisher import Publisher
+from lco_ingester.redaction import Redactor
 from lco_ingester.settings import Settings
 from lco_ingester.store import Store, open_store
 
@@ -25,15 +26,16 @@ class Services:
 _opened: dict[tuple[int, Settings], Services] = {}
 
 
-def open_services(settings: Settings) -> Services:
+def open_services(settings: Settings, redact: Redactor | None = None) -> Services:
     """The services for these settings; the same ones at each call in this process.
 
+    `redact` is what hides the secrets of these settings in texts; it learns more of them.
     A forked child opens its own: it can share neither connections nor the metrics' thread with its parent. Raises
     StoreDeploymentError or BrokerDeploymentError if boto3 or kombu cannot use the settings.
     """
     key = os.getpid(), settings
     if key not in _opened:
-        _opened[key] = _open(settings)
+        _opened[key] = _open(settings, redact or Redactor(settings.secrets()))
     return _opened[key]
 
 
@@ -46,7 +48,7 @@ def close_services() -> None:
             services.publisher.close()
 
 
-def _open(settings: Settings) -> Services:
+def _open(settings: Settings, redact: Redactor) -> Services:
     return Services(
         store=open_store(
             settings.bucket,
@@ -55,9 +57,10 @@ def _open(settings: Settings) -> Services:
             session_token=_text(settings.aws_session_token),
             region=settings.aws_default_region,
             endpoint_url=settings.aws_endpoint_url_s3,
+            redact=redact,
         ),
-        archive=Archive(settings.api_root, settings.auth_token.get_secret_value(), settings.api_timeout),
-        publisher=_publisher(settings),
+        archive=Archive(settings.api_root, settings.auth_token.get_secret_value(), settings.api_timeout, redact=redact),
+        publisher=_publisher(settings, redact),
         metrics=open_metrics(
             settings.opentsdb_hostname,
             settings.opentsdb_port,
@@ -68,10 +71,10 @@ def _open(settings: Settings) -> Services:
     )
 
 
-def _publisher(settings: Settings) -> Publisher | None:
+def _publisher(settings: Settings, redact: Redactor) -> Publisher | None:
     if not settings.postprocess_files:
         return None
-    return Publisher(settings.fits_broker.get_secret_value(), settings.processed_exchange_name)
+    return Publisher(settings.fits_broker.get_secret_value(), settings.processed_exchange_name, redact)
 
 
 def _text(secret: SecretStr | None) -> str | None:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Hashable
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
+from urllib.request import getproxies
 
 from pydantic import (
     AfterValidator,
@@ -201,6 +202,12 @@ class Settings(BaseSettings):
         if (info.data.get("aws_access_key_id") is None) != (secret is None):
             raise ValueError("AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY must both be set, or neither")
         return secret
+
+    def secrets(self) -> tuple[str, ...]:
+        """The values that no text may show: all secret settings, and the URLs of proxies, which may hold a password."""
+        values = [value for _, value in self if isinstance(value, SecretStr)]
+        proxies = [url if "://" in url else f"http://{url}" for name, url in getproxies().items() if name != "no"]
+        return (*(value.get_secret_value() for value in values), *proxies)
 
     @classmethod
     def settings_customise_sources(

@@ -192,10 +192,11 @@ def post_record(record: Record, ended: datetime, services: Services, now: dateti
         with services.metrics.timed("ingester.post_frame"):
             answer = services.archive.post_frame(record)
     except ArchiveFailedError:
-        frame, key = _find_version(services.archive, record["basename"], version["md5"]) if one_try else ({}, None)
-        if key != version["key"]:
+        frame = services.archive.find_frame(record["basename"]) if one_try else None
+        there = _version_in(frame, version["md5"], version["key"])
+        if frame is None or there is None or there["key"] != version["key"]:
             raise
-        answer = Posted(frame)
+        answer = Posted(_as_posted(frame, there))
     if isinstance(answer, DuplicateVersion):
         return None
     services.metrics.send("ingester.ingest_lag", (now - ended).total_seconds())
@@ -210,18 +211,21 @@ def resolve_duplicate(found: InArchive, archive: Archive, may_have_run: bool) ->
     shows no frame of this name with these bytes; a lagging replica may do so for a while.
     """
     validated = found.validated
-    frame, key = _find_version(archive, validated.basename, validated.md5)
-    if key is None:
+    own_key = None if found.version_id is None else version_key(found.version_id)
+    frame = archive.find_frame(validated.basename)
+    version = _version_in(frame, validated.md5, own_key)
+    if frame is None or version is None:
         raise ArchivedElsewhereError(
             frame=validated.path,
             expected=f"md5 {validated.md5} under {validated.basename}, because the archive has this md5",
             found="a frame with other md5s" if frame else "no such frame",
         )
-    ours = found.version_id is not None and version_key(found.version_id) == key
-    if not ours and not may_have_run:
-        return ArchivedByOther(validated.path, validated.md5, str(frame.get("url", "")))
-    record = {**validated.record, "version_set": version_set(key, validated.md5, validated.extension)}
-    return Archived(validated.path, validated.md5, _completed(record, frame))
+    posted = _as_posted(frame, version)
+    if version["key"] != own_key and not may_have_run:
+        return ArchivedByOther(validated.path, validated.md5, posted["url"] or "")
+    # All of the archive's: the same bytes may have been stored under another extension, so as another object.
+    archived = version_set(version["key"], version["md5"], version["extension"])
+    return Archived(validated.path, validated.md5, _completed({**validated.record, "version_set": archived}, posted))
 
 
 def republish(archived: Archived, publisher: Publisher | None) -> None:
@@ -262,11 +266,19 @@ def _completed(record: Record, answer: Record) -> Record:
     return {**record, "frameid": answer["id"], "filename": answer.get("filename"), "url": answer.get("url")}
 
 
-def _find_version(archive: Archive, basename: str, md5: str) -> tuple[Record, str | None]:
-    """The frame of this basename ({} if none) and the key of its version with this md5 (None if none)."""
-    frame = archive.find_frame(basename) or {}
-    keys = [str(version.get("key")) for version in frame.get("version_set", []) if version.get("md5") == md5]
-    return frame, keys[0] if keys else None
+def _version_in(frame: Record | None, md5: str, own_key: str | None) -> Record | None:
+    """The frame's version with this md5, if there are several the one with our own key; None if there is none."""
+    same = [version for version in frame["version_set"] if version["md5"] == md5] if frame else []
+    return next((version for version in same if version["key"] == own_key), same[0] if same else None)
+
+
+def _as_posted(frame: Record, version: Record) -> Record:
+    """What the archive answered when this version was posted.
+
+    The frame's own filename and url are those of its newest version, which may be another one.
+    """
+    url = version.get("url") or (frame.get("url") if len(frame["version_set"]) == 1 else None)
+    return {"id": frame["id"], "filename": f"{frame['basename']}{version['extension']}", "url": url}
 
 
 def refuse_outdated(uploaded: Uploaded, file: DataFile, store: Store, now: datetime) -> None:

@@ -3,7 +3,8 @@
 import base64
 import io
 import logging
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, BinaryIO, Protocol
@@ -11,7 +12,7 @@ from typing import Any, BinaryIO, Protocol
 import boto3
 import botocore.session
 from botocore import exceptions as boto
-from botocore.awsrequest import AWSRequest
+from botocore.awsrequest import AWSPreparedRequest, AWSRequest
 from botocore.config import Config
 
 from lco_ingester.exceptions import (
@@ -25,11 +26,13 @@ from lco_ingester.exceptions import (
 )
 from lco_ingester.multipart import PartsClient, put_in_parts
 from lco_ingester.record.stored_object import StoredObject
+from lco_ingester.redaction import Redactor
 
 # S3 documentation, "Amazon S3 multipart upload limits".
 MAX_PUT = 5 * 1024**3  # bytes; larger files are uploaded in parts
 MAX_OBJECT = 5 * 1024**4
 EXPECT_FROM = 1024**2  # bytes; a smaller body is sent without "Expect: 100-continue"
+_CREDENTIAL = re.compile(r"Credential=([^/]+)/")  # the access key id in a signed request
 _MD5 = "md5"  # the key in the object's metadata by which we recognise our own put
 
 # S3 documentation, "Error responses". For other codes the HTTP status decides.
@@ -82,7 +85,8 @@ class Store:
     Files larger than `max_put` bytes are uploaded in parts.
     """
 
-    def __init__(self, client: S3Client, bucket: str, max_put: int = MAX_PUT) -> None:
+    def __init__(self, client: S3Client, bucket: str, max_put: int = MAX_PUT, redact: Redactor | None = None) -> None:
+        self._redact = redact or Redactor()
         self._client = client
         self.bucket = bucket
         self._max_put = max_put
@@ -99,7 +103,7 @@ class Store:
         """
         if size > MAX_OBJECT:
             raise FileTooLargeError(detail=_at(target.key), expected=f"at most {MAX_OBJECT} bytes", found=f"{size}")
-        with _translated(self.bucket, target.key):
+        with self._redact.scrubbed(), _translated(self.bucket, target.key):
             try:
                 version_id = self._put(stream, size, md5, self._parameters(md5, target))
             except boto.ClientError as error:
@@ -119,7 +123,7 @@ class Store:
         Raises StoreDeploymentError or StoreUnavailableError.
         """
         try:
-            with _translated(self.bucket, key):
+            with self._redact.scrubbed(), _translated(self.bucket, key):
                 answer = self._client.head_object(Bucket=self.bucket, Key=key)
         except (StoreRefusedError, StoreDeploymentError) as error:
             if _status(error.__cause__) in (403, 404):
@@ -135,7 +139,7 @@ class Store:
 
         Raises BucketNotVersionedError, StoreDeploymentError, StoreRefusedError or StoreUnavailableError.
         """
-        with _translated(self.bucket, ""):
+        with self._redact.scrubbed(), _translated(self.bucket, ""):
             status = self._client.get_bucket_versioning(Bucket=self.bucket).get("Status")
         if status != "Enabled":
             raise self._not_versioned("", f"versioning of bucket {self.bucket} to be enabled", str(status))
@@ -199,12 +203,14 @@ def open_store(
     region: str | None = None,
     endpoint_url: str | None = None,
     max_put: int = MAX_PUT,
+    redact: Redactor | None = None,
 ) -> Store:
     """A store on a new boto3 client. boto3 looks up what is None here (environment, files, role).
 
     Raises StoreDeploymentError if boto3 cannot use it.
     """
-    with _translated(bucket, ""):
+    redact = redact or Redactor((access_key_id, secret_access_key, session_token))
+    with redact.scrubbed(), _translated(bucket, ""):
         core = botocore.session.Session()
         session = boto3.session.Session(access_key_id, secret_access_key, session_token, region, core)
         config = Config(
@@ -219,7 +225,19 @@ def open_store(
         except ValueError as error:  # the endpoint is not a URL
             raise StoreDeploymentError(expected="a usable endpoint URL", found=str(error)) from error
         client.meta.events.register("request-created.s3.PutObject", _expect_for_large_bodies_only)
-        return Store(client, bucket, max_put)
+        client.meta.events.register("before-send.s3", _learner(session, redact))
+        return Store(client, bucket, max_put, redact)
+
+
+def _learner(session: boto3.session.Session, redact: Redactor) -> Callable[..., None]:
+    """What botocore calls before each request: credentials that boto3 found itself, and may renew, are secrets too."""
+
+    def learn(request: AWSPreparedRequest, **_: Any) -> None:
+        signed = _CREDENTIAL.search(str(request.headers.get("Authorization", "")))
+        if signed and not redact.knows(signed[1]):
+            redact.learn(signed[1], *session.get_credentials().get_frozen_credentials())
+
+    return learn
 
 
 def _expect_for_large_bodies_only(request: AWSRequest, **_: Any) -> None:

@@ -17,9 +17,9 @@ def health_command(deployment: Deployment) -> None:
     from ingester_app.health import findings
     from lco_ingester.services import open_services
 
-    settings = deployment.settings
+    settings, redact = deployment.settings, deployment.redact
     well = True
-    for finding in findings(settings, create_app(settings), lambda: open_services(settings)):
+    for finding in findings(settings, create_app(settings), lambda: open_services(settings, redact), redact):
         click.echo(printable(f"{'ok ' if finding.well else 'BAD'}  {finding.what:<14} {finding.words}"))
         well = well and finding.well
     sys.exit(0 if well else 1)

@@ -104,7 +104,10 @@ def _with_logs(deployment: Deployment) -> Any:
     from ingester_app import logs
 
     settings = deployment.settings
-    signals.setup_logging.connect(lambda **_: logs.configure(settings.log_level, settings.log_format), weak=False)
+    redact = deployment.redact
+    signals.setup_logging.connect(
+        lambda **_: logs.configure(settings.log_level, settings.log_format, redact), weak=False
+    )
     return create_app(settings)
 
 

@@ -3,6 +3,7 @@
 import hashlib
 import io
 import os
+import uuid
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 
 from lco_ingester import steps
-from lco_ingester.archive import Archive
+from lco_ingester.archive import Archive, Posted
 from lco_ingester.exceptions import (
     ArchivedElsewhereError,
     ArchiveFailedError,
@@ -32,7 +33,7 @@ from lco_ingester.metrics import Metrics
 from lco_ingester.publisher import Publisher
 from lco_ingester.services import Services
 from lco_ingester.steps import ArchivedByOther, version_key
-from tests.support.scripted import closed_port, committing_and_failing
+from tests.support.scripted import Answer, closed_port, committing_and_failing, scripted
 from tests.support.servers import ArchiveServer, S3Server, running_archive
 from tests.support.synthetic import ABSENT, checks, image, package, record_of_file, rules, write_frame
 
@@ -442,6 +443,56 @@ def test_bytes_that_are_not_under_this_name_are_archived_elsewhere(
     other = InArchive(replace(archived.validated, **change), archived.version_id)
     with pytest.raises(ArchivedElsewhereError, match=found):
         steps.resolve_duplicate(other, services.archive, may_have_run)
+
+
+@pytest.mark.parametrize("in_hand", ["the archive's", None, UUID])
+def test_all_that_is_announced_is_of_the_archives_version(
+    archived: Uploaded, services: Services, in_hand: str | None
+) -> None:
+    """Two names of equal bytes: each was uploaded, one was posted. Later another version became the newest."""
+    post_newer_version(archived.validated, services)
+    same_bytes = replace(archived.validated, path="/data/copy.fits.fz", extension=".fits.fz")
+    version_id = archived.version_id if in_hand == "the archive's" else in_hand
+    settled = steps.resolve_duplicate(InArchive(same_bytes, version_id), services.archive, may_have_run=True)
+    assert isinstance(settled, Archived)
+    assert settled.record["version_set"] == steps.version_set(archived.version_id, archived.validated.md5, ".fits")
+    assert settled.record["filename"] == f"{archived.validated.basename}.fits"
+    assert f"{archived.validated.basename}.fits?" in settled.record["url"]
+    there = services.archive.find_frame(archived.validated.basename)
+    assert there is not None
+    assert there["filename"].endswith(".fits.fz"), "the frame's newest version is another one"
+
+
+def test_after_a_500_the_frames_own_version_is_returned(
+    tmp_path: Path, services: Services, archive: ArchiveServer
+) -> None:
+    uploaded = uploaded_frame(tmp_path, services)
+    post(uploaded, services)
+    post_newer_version(uploaded.validated, services)
+    archive.faults(kind="error", status=500, method="POST", times=1)
+    settled = post(uploaded, services, one_try=True)
+    assert isinstance(settled, Archived)
+    assert settled.record["filename"] == f"{uploaded.validated.basename}.fits"
+    assert settled.record["version_set"][0]["key"] == version_key(uploaded.version_id)
+
+
+def test_of_several_versions_with_this_md5_ours_is_announced(archived: Uploaded, services: Services) -> None:
+    ours = version_key(archived.version_id)
+    md5 = archived.validated.md5
+    versions = [{"key": key, "md5": md5, "extension": f".{key[:3]}"} for key in ("another", ours)]
+    row = {"id": 7, "basename": archived.validated.basename, "version_set": versions, "url": "http://newest/"}
+    with scripted(Answer(200, {"results": [row]})) as server:
+        api = Archive(server.url, "", 10.0)
+        settled = steps.resolve_duplicate(InArchive(archived.validated, archived.version_id), api, may_have_run=False)
+    assert isinstance(settled, Archived)
+    assert settled.record["version_set"] == [versions[1]]
+    assert settled.record["url"] is None, "the link to another version"
+
+
+def post_newer_version(validated: Validated, services: Services) -> None:
+    """A newer version of the frame, from another file."""
+    version = steps.version_set(uuid.uuid4().hex, uuid.uuid4().hex, ".fits.fz")
+    assert isinstance(services.archive.post_frame({**validated.record, "version_set": version}), Posted)
 
 
 def test_a_lagging_archive_is_to_be_asked_again(tmp_path: Path, services: Services) -> None:

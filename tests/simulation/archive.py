@@ -20,6 +20,16 @@ class Row:
     posted: float
     by_other: bool = False
 
+    @property
+    def filename(self) -> str:
+        """The name of the version's file."""
+        return self.basename + self.extension
+
+    @property
+    def url(self) -> str:
+        """The link to the version."""
+        return f"http://archive/{self.filename}?version={self.key}"
+
 
 @dataclass(frozen=True, slots=True)
 class FrameRow:
@@ -90,12 +100,11 @@ class SimulatedArchive(Copied):
 
 
 def _shown(frame: FrameRow, rows: list[Row]) -> Record:
-    versions = [{"key": row.key, "md5": row.md5, "extension": row.extension} for row in reversed(rows)]
-    name = frame.basename + versions[0]["extension"]
+    versions = [{"key": row.key, "md5": row.md5, "extension": row.extension, "url": row.url} for row in reversed(rows)]
     return {
         "id": frame.id,
         "basename": frame.basename,
         "version_set": versions,
-        "filename": name,
-        "url": f"http://archive/{name}",
+        "filename": rows[-1].filename,
+        "url": rows[-1].url,
     }

@@ -4,10 +4,12 @@ import json
 import re
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any
+from typing import Any, Self
 
 from ingester_app.dead_letters import read_letter
 from ingester_app.schema import DeadLetter
+from lco_ingester.frame import Record
+from tests.simulation.archive import Row
 from tests.simulation.copied import Copied
 
 
@@ -31,12 +33,27 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Announcement:
-    """One processed message: the frame, the version it speaks of, and the message's id."""
+    """One processed message: the frame, the version that it speaks of, and the message's id."""
 
     basename: str
     key: str
     md5: str
+    extension: str
+    filename: str
+    url: str
     message_id: str
+
+    @classmethod
+    def of(cls, record: Record, message_id: str) -> Self:
+        """What a record says."""
+        [version] = record["version_set"]
+        about = version["key"], version["md5"], version["extension"], record["filename"], record["url"]
+        return cls(record["basename"], *about, message_id)
+
+    @classmethod
+    def rightful(cls, row: Row) -> Self:
+        """The announcement of this version of the archive: everything in it is the archive's."""
+        return cls(row.basename, row.key, row.md5, row.extension, row.filename, row.url, row.md5)
 
 
 class SimulatedBroker(Copied):

@@ -2,11 +2,17 @@
 
 import hashlib
 from functools import lru_cache
+from pathlib import PurePath
 from typing import Any, NamedTuple
 
 from lco_ingester.frame import Fingerprint
 from tests.simulation.copied import Copied
 from tests.support.synthetic import image
+
+
+def basename_of(path: str) -> str:
+    """The basename of a file or an S3 key: its name up to the first dot."""
+    return PurePath(path).name.partition(".")[0]
 
 
 class Event(NamedTuple):

@@ -100,7 +100,9 @@ IN_HAND = (
 BEGUN_AGAIN = "reached = _Reached(Named(path), reached.step, message.retry_state)"
 GIVEN_BACK = "        message.requeue()\n        return\n"
 AT_KEY = "there = store.current_version(stored_object(validated, now).key)"
-NO_SUCH_VERSION = "if key is None:\n"
+NO_SUCH_VERSION = "if frame is None or version is None:\n"
+SOMEONE_ELSES = 'if version["key"] != own_key and not may_have_run:'
+OF_THE_ARCHIVE = 'version_set(version["key"], version["md5"], version["extension"])'
 
 DUPLICATE_RULE = [
     Mutation(
@@ -123,7 +125,7 @@ DUPLICATE_RULE = [
     ),
     Mutation(
         "any refusal of the archive is ignored",
-        changed(steps, "resolve_duplicate", "if not ours and not may_have_run:", "if True:"),
+        changed(steps, "resolve_duplicate", SOMEONE_ELSES, "if True:"),
         "one name",
         1,
     ),
@@ -140,7 +142,7 @@ DUPLICATE_RULE = [
     ),
     Mutation(
         "what someone else archived is announced",
-        changed(steps, "resolve_duplicate", "if not ours and not may_have_run:", "if False:"),
+        changed(steps, "resolve_duplicate", SOMEONE_ELSES, "if False:"),
         "archived by someone else",
     ),
     Mutation(
@@ -155,8 +157,36 @@ DUPLICATE_RULE = [
     ),
     Mutation(
         "the VersionId in the message is announced",
-        changed(steps, "resolve_duplicate", "version_set(key, ", "version_set(found.version_id or key, "),
+        changed(
+            steps,
+            "resolve_duplicate",
+            OF_THE_ARCHIVE,
+            OF_THE_ARCHIVE.replace('version["key"]', 'own_key or version["key"]', 1),
+        ),
         "one name twice, md5 filter ignored",
+        1,
+    ),
+    Mutation(
+        "the extension of our own file is announced",
+        changed(
+            steps,
+            "resolve_duplicate",
+            OF_THE_ARCHIVE,
+            OF_THE_ARCHIVE.replace('version["extension"]', "validated.extension"),
+        ),
+        "one content under two extensions",
+        1,
+    ),
+    Mutation(
+        "the name of the frame's newest file is announced",
+        changed(steps, "_as_posted", "f\"{frame['basename']}{version['extension']}\"", 'frame["filename"]'),
+        "other bytes under two extensions",
+        1,
+    ),
+    Mutation(
+        "the link to the frame's newest file is announced",
+        changed(steps, "_as_posted", 'version.get("url") or', "frame['url'] or"),
+        "one name twice, the file changes",
         1,
     ),
     Mutation(
@@ -265,7 +295,7 @@ SAVING = [
     ),
     (
         "the VersionId in the message shows who posted the bytes (only the library, which counts no runs, needs it)",
-        changed(steps, "resolve_duplicate", "if not ours and not may_have_run:", "if not may_have_run:"),
+        changed(steps, "resolve_duplicate", SOMEONE_ELSES, "if not may_have_run:"),
         ("one name, md5 filter ignored", "one name twice, md5 filter ignored"),
     ),
 ]

@@ -54,8 +54,8 @@ class Observer(Copied):
         self._overtaken |= self._others_at(who, basename)
 
     def announced(self, said: Announcement, row: Row | None) -> None:
-        """An announcement was published; it must name the archive's own version, and have the md5 for its id."""
-        if row is None or (row.basename, row.key) != (said.basename, said.key) or said.message_id != said.md5:
+        """An announcement was published; all in it must be the archive's own version, and its id the md5."""
+        if row is None or said != Announcement.rightful(row):
             self.wrong_announcements += (said,)
 
     def ended(self, who: str) -> None:

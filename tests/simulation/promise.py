@@ -1,12 +1,11 @@
 """Checks whether a state of the world keeps the promise."""
 
-from pathlib import PurePath
-
 from ingester_app.schema import DeadLetter
 from lco_ingester import exceptions
 from lco_ingester.exceptions import FailureKind
 from tests.simulation import clock
 from tests.simulation.broker import Announcement
+from tests.simulation.files import basename_of
 from tests.simulation.world import World
 
 KINDS = {leaf.reason: leaf.failure_kind for leaf in vars(exceptions).values() if hasattr(leaf, "failure_kind")}
@@ -33,8 +32,8 @@ def broken(world: World) -> str | None:
     rows, frames = world.archive.rows, world.archive.frames
     if len({row.md5 for row in rows}) < len(rows) or len({frame.basename for frame in frames}) < len(frames):
         return "something is in the archive twice"
-    if not all(row.by_other or world.store.holds(row.key, row.md5) for row in rows):
-        return "the archive knows a version whose bytes are others in S3"
+    if not all(row.by_other or world.store.holds(row.key, row.md5, row.filename) for row in rows):
+        return "the archive knows a version that is another in S3: other bytes, or another file's"
     if not world.is_at_rest:
         return None
     ends = (_wrong_end(world, path, letters) for path in dict.fromkeys(world.scenario.names))
@@ -46,11 +45,11 @@ def _wrong_end(world: World, path: str, letters: list[DeadLetter]) -> str | None
     md5 = world.files.meant(path)
     if any(letter.path == path and letter.md5 in (None, md5) for letter in letters):
         return None
-    basename = PurePath(path).stem
+    basename = basename_of(path)
     row = world.archive.version(md5) if md5 else None
     if row is None or row.basename != basename:
         return f"{path} is neither archived with the bytes it was last seen with nor in a dead letter"
-    if not row.by_other and Announcement(basename, row.key, row.md5, row.md5) not in world.broker.announced:
+    if not row.by_other and Announcement.rightful(row) not in world.broker.announced:
         return f"{path} is archived, but neither announced nor in a dead letter"
     [frame] = [frame for frame in world.archive.frames if frame.basename == basename]
     # A file that went back to bytes that are archived: no API can make the archive show their record again.

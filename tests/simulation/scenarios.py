@@ -51,6 +51,18 @@ def _scenarios() -> list[Scenario]:
             reasons=ELSEWHERE,
             retry_policies=clock.BRIEF,
         ),
+        replace(
+            twice,
+            name="one content under two extensions",
+            names=(PATH, SITES_OWN),
+            files={PATH: "first", SITES_OWN: "first"},
+        ),
+        replace(
+            changing,
+            name="other bytes under two extensions",
+            names=(PATH, SITES_OWN),
+            files={PATH: "first", SITES_OWN: "second"},
+        ),
         replace(one, name="archived by someone else", others=(OTHER,), **lagging),
         replace(one, name="archived by someone else, md5 filter ignored", others=(OTHER,), **unfiltered),
         replace(changing, name="a file is rewritten", events=(REWRITTEN,)),

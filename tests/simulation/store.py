@@ -45,9 +45,11 @@ class SimulatedStore(Copied):
         """The newest version of a key."""
         return next((stored.version for stored in reversed(self.versions) if stored.key == key), None)
 
-    def holds(self, version_key: str, md5: str) -> bool:
-        """Whether the bytes of the version that the archive knows by this key have this md5."""
+    def holds(self, version_key: str, md5: str, filename: str) -> bool:
+        """Whether the version that the archive knows by this key is of a file of this name with this md5."""
         return any(
-            stored.true_md5 == md5 and steps.version_key(stored.version.version_id) == version_key
+            stored.true_md5 == md5
+            and steps.version_key(stored.version.version_id) == version_key
+            and stored.key.endswith(f"/{filename}")
             for stored in self.versions
         )

@@ -4,7 +4,6 @@ import io
 import json
 from collections import Counter
 from collections.abc import Callable, Mapping
-from pathlib import PurePath
 from typing import Any
 
 from lco_ingester.archive import DuplicateVersion, Posted
@@ -14,7 +13,7 @@ from tests.simulation import clock
 from tests.simulation.archive import SimulatedArchive
 from tests.simulation.broker import Announcement, Message, SimulatedBroker
 from tests.simulation.copied import Copied
-from tests.simulation.files import SimulatedFiles, md5_of
+from tests.simulation.files import SimulatedFiles, basename_of, md5_of
 from tests.simulation.observer import Observer
 from tests.simulation.process import Process, Run
 from tests.simulation.scenario import Scenario
@@ -115,13 +114,13 @@ class World(Copied):
 
     def look(self, who: str, path: str) -> Fingerprint | None:
         """A process looks at a file."""
-        self.observer.looked(who, PurePath(path).stem, self.files.held(path))
+        self.observer.looked(who, basename_of(path), self.files.held(path))
         return self.files.look(path)
 
     def put(self, who: str, content: bytes, size: int, md5: str, target: StoredObject) -> str:
         """A process puts."""
         version_id = self.store.put(io.BytesIO(content), size, md5, target)
-        self.observer.put(who, PurePath(target.key).stem, md5)
+        self.observer.put(who, basename_of(target.key), md5)
         return version_id
 
     def post(self, who: str, record: Record) -> Posted | DuplicateVersion:
@@ -129,7 +128,7 @@ class World(Copied):
         answer = self.archive.post_frame(record, self.now)
         if isinstance(answer, Posted):
             basename, [version] = record["basename"], record["version_set"]
-            paths = [path for path in self.scenario.files if PurePath(path).stem == basename]
+            paths = [path for path in self.scenario.files if basename_of(path) == basename]
             meant = {self.files.meant(path) for path in paths}
             gone = all(self.files.held(path) is None for path in paths)
             self.observer.posted(who, basename, version["md5"], meant, gone=gone)
@@ -137,8 +136,7 @@ class World(Copied):
 
     def announce(self, record: Record, message_id: str) -> None:
         """A processed message goes out."""
-        [version] = record["version_set"]
-        said = Announcement(record["basename"], version["key"], version["md5"], message_id)
+        said = Announcement.of(record, message_id)
         self.broker.announced |= {said}
         self.observer.announced(said, self.archive.version(said.md5))
 

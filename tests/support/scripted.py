@@ -20,7 +20,7 @@ __all__ = ["Answer", "Asked", "Scripted", "closed_port", "committing_and_failing
 
 @dataclass(frozen=True)
 class Answer:
-    """An answer: a text is sent as an HTML page, any other body as JSON."""
+    """An answer: a text is sent as an HTML page, bytes as they are, any other body as JSON."""
 
     status: int = 200
     body: Any = ""
@@ -55,7 +55,10 @@ class Scripted:
         self.asked.append(_asked(environ))
         answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
         page = isinstance(answer.body, str)
-        body = (answer.body if page else json.dumps(answer.body)).encode()
+        if isinstance(answer.body, bytes):
+            body = answer.body
+        else:
+            body = (answer.body if page else json.dumps(answer.body)).encode()
         headers = {"Content-Type": "text/html" if page else "application/json", **answer.headers}
         start_response(f"{answer.status} Scripted", [*headers.items(), ("Content-Length", str(len(body)))])
         return [body]
