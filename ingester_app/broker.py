@@ -4,17 +4,18 @@ import logging
 from collections.abc import Callable
 from pathlib import PurePath
 from typing import Any
-from urllib.parse import urlsplit
 
 from amqp.exceptions import AccessRefused, NotAllowed, PreconditionFailed
 from celery import Celery
+from celery.app.amqp import AMQP
 from celery.schedules import crontab
-from kombu import Connection, Exchange, Queue
+from kombu import Exchange, Queue
 
 from ingester_app.schema import DeadLetter
 from ingester_app.settings import ServiceSettings
+from lco_ingester.broker_connection import Connection, connection_arguments
+from lco_ingester.broker_url import is_rabbitmq
 from lco_ingester.exceptions import BrokerDeploymentError
-from lco_ingester.publisher import transport_options
 
 INGEST_TASK = "ingest"
 QUEUE_LENGTHS_TASK = "queue_lengths"
@@ -26,11 +27,6 @@ CONFIRM_TIMEOUT = 30  # seconds
 NEVER = 1_000_000
 
 logger = logging.getLogger(__name__)
-
-
-def is_rabbitmq(url: str) -> bool:
-    """Whether the broker is RabbitMQ. Only RabbitMQ has quorum queues, confirms and delays."""
-    return urlsplit(url).scheme in ("amqp", "amqps", "pyamqp")
 
 
 def fits_queue(settings: ServiceSettings) -> Queue:
@@ -76,9 +72,11 @@ def celery_settings(settings: ServiceSettings) -> dict[str, Any]:
     """Celery's settings, derived from ours (docs/design.md says why)."""
     url = settings.broker_url.get_secret_value()
     ingest = ingest_queue(settings)
+    connection = connection_arguments(url, settings.broker_tls)
     return {
-        "broker_url": url,
-        "broker_transport_options": transport_options(url),
+        "broker_url": connection["hostname"],
+        "broker_transport_options": connection["transport_options"],
+        "broker_use_ssl": connection["ssl"],
         "broker_heartbeat": HEARTBEAT,
         "broker_connection_max_retries": None,
         "broker_connection_retry_on_startup": True,
@@ -127,23 +125,29 @@ def celery_settings(settings: ServiceSettings) -> dict[str, Any]:
     }
 
 
+class ConnectionsOfOurs(AMQP):  # type: ignore[misc]
+    """Celery opens the same connections as we do."""
+
+    Connection = Connection
+
+
 def create_app(settings: ServiceSettings) -> Celery:
     """A Celery app without tasks: it can publish tasks by name."""
-    app = Celery("ingester", set_as_current=False)
+    app = Celery("ingester", set_as_current=False, amqp=ConnectionsOfOurs)
     app.conf.update(celery_settings(settings))
     return app
 
 
-def fits_connection(settings: ServiceSettings) -> Connection:
+def fits_connection(settings: ServiceSettings, connect_timeout: float | None = None) -> Connection:
     """A connection, not yet open, to the broker of the FITS exchange."""
     url = settings.fits_broker.get_secret_value()
-    return Connection(url, transport_options=transport_options(url), heartbeat=HEARTBEAT, connect_timeout=10)
+    return Connection(**connection_arguments(url, settings.broker_tls, connect_timeout), heartbeat=HEARTBEAT)
 
 
-def celery_connection(settings: ServiceSettings) -> Connection:
+def celery_connection(settings: ServiceSettings, connect_timeout: float | None = None) -> Connection:
     """A connection, not yet open, to Celery's broker."""
     url = settings.broker_url.get_secret_value()
-    return Connection(url, transport_options=transport_options(url), heartbeat=HEARTBEAT, connect_timeout=10)
+    return Connection(**connection_arguments(url, settings.broker_tls, connect_timeout), heartbeat=HEARTBEAT)
 
 
 def declare_queues(connection: Connection, *queues: Queue) -> None:

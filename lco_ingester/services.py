@@ -71,7 +71,7 @@ def _open(settings: Settings) -> Services:
 def _publisher(settings: Settings) -> Publisher | None:
     if not settings.postprocess_files:
         return None
-    return Publisher(settings.fits_broker.get_secret_value(), settings.processed_exchange_name)
+    return Publisher(settings.fits_broker.get_secret_value(), settings.processed_exchange_name, settings.broker_tls)
 
 
 def _text(secret: SecretStr | None) -> str | None:

@@ -1,0 +1,82 @@
+"""kombu's connections to a broker, made in one way for every process: from the URLs and the TLS settings."""
+
+import ssl
+from typing import Any
+
+import kombu
+from kombu.transport import pyamqp
+
+from lco_ingester.broker_tls import BrokerTls, BrokerTlsError
+from lco_ingester.broker_url import rabbitmq_urls
+
+CONNECT_TIMEOUT = 10.0  # seconds for each URL: for the TCP connection, and again for the answer of the broker
+
+
+def connection_arguments(text: str, tls: BrokerTls, connect_timeout: float | None = None) -> dict[str, Any]:
+    """The arguments of `Connection` for a broker's URL, or for several.
+
+    RabbitMQ confirms publishes, which is off by default (RabbitMQ documentation, "Publisher Confirms"). Raises
+    ValueError for a URL that cannot be used.
+    """
+    urls = rabbitmq_urls(text)
+    connect_timeout = connect_timeout or CONNECT_TIMEOUT
+    if not urls:
+        return {"hostname": text, "transport_options": {}, "ssl": False, "connect_timeout": connect_timeout}
+    return {
+        "hostname": ";".join(map(str, urls)),
+        "transport_options": {"confirm_publish": True, **_one_round(len(urls), connect_timeout)},
+        "ssl": tls.options() if urls[0].is_encrypted else False,
+        "connect_timeout": connect_timeout,
+    }
+
+
+def connect_once(connection: kombu.Connection) -> kombu.Connection:
+    """The connection, open, after at most one attempt at each of its URLs and a second one at the first.
+
+    Raises kombu's OperationalError or an error of the broker.
+    """
+    return connection.ensure_connection(max_retries=max(len(connection.alt), 1), interval_start=0, interval_step=0)
+
+
+def _one_round(number: int, connect_timeout: float) -> dict[str, Any]:
+    """kombu's limits for opening a connection that is needed at once: by default the first silent URL uses up the time.
+
+    Each attempt has two time-outs, one for TCP and one for the broker's answer.
+    """
+    if number == 1:
+        return {}
+    return {
+        "max_retries": number,
+        "interval_start": 0,
+        "interval_step": 0,
+        "connect_retries_timeout": (number + 1) * 2 * connect_timeout,
+    }
+
+
+class SSLTransport(pyamqp.SSLTransport):  # type: ignore[misc]
+    """kombu's transport, which expects in the certificate the name of the host that it connects to.
+
+    kombu itself keeps the name of the first URL for all others of the list, and 127.0.0.1 for localhost.
+    """
+
+    def establish_connection(self) -> Any:
+        """Connect. Raises BrokerTlsError if the handshake fails."""
+        client = self.client
+        options, host = client.ssl, client.hostname
+        if isinstance(options, dict):
+            client.ssl = {**options, "server_hostname": options.get("server_hostname") or host}
+        try:
+            return super().establish_connection()
+        except ssl.SSLError as error:
+            raise BrokerTlsError.of(error, host) from error
+        finally:
+            client.ssl, client.hostname = options, host
+
+
+class Connection(kombu.Connection):  # type: ignore[misc]
+    """kombu's connection, with the TLS of this module."""
+
+    def get_transport_cls(self) -> Any:
+        """kombu's transport of the URL's scheme, or ours in its place."""
+        found = super().get_transport_cls()
+        return SSLTransport if found is pyamqp.SSLTransport else found
