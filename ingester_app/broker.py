@@ -14,6 +14,7 @@ from kombu import Exchange, Queue
 from ingester_app.schema import DeadLetter
 from ingester_app.settings import ServiceSettings
 from lco_ingester.broker_connection import Connection, connection_arguments
+from lco_ingester.broker_tls import BrokerTlsError
 from lco_ingester.broker_url import is_rabbitmq
 from lco_ingester.exceptions import BrokerDeploymentError
 
@@ -187,7 +188,8 @@ def wait_until_connected(connection: Connection, stop_waiting: Callable[[], None
     """
 
     def away(error: Exception, interval: float) -> None:
-        logger.warning("no broker at %s, trying again in %d s: %s", connection.as_uri(), interval, error)
+        level = logging.ERROR if isinstance(error, BrokerTlsError) else logging.WARNING
+        logger.log(level, "no broker at %s, trying again in %d s: %s", connection.as_uri(), interval, error)
 
     try:
         connection.ensure_connection(away, interval_start=1, interval_step=1, interval_max=5, callback=stop_waiting)

@@ -6,6 +6,8 @@ from typing import Any
 from celery.utils.log import get_logger
 from celery.worker.consumer import Consumer
 
+from ingester_app.delays import DelaysOnThisConnection
+
 logger = get_logger(__name__)
 
 
@@ -15,6 +17,14 @@ class RejectingConsumer(Consumer):
     Celery's own consumer acknowledges a body that it cannot decode, so the message is lost. A body with the headers of
     a task and another structure ends its worker.
     """
+
+    class Blueprint(Consumer.Blueprint):
+        """Celery's steps, with our own for delayed delivery."""
+
+        default_steps = (
+            *(step for step in Consumer.Blueprint.default_steps if not step.endswith(":DelayedDelivery")),
+            DelaysOnThisConnection,
+        )
 
     def on_decode_error(self, message: Any, exc: Exception) -> None:
         """Reject a message that cannot be decoded."""

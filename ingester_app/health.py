@@ -2,12 +2,12 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from celery import Celery
 
 from ingester_app.broker import celery_connection, fits_connection, queue_state
 from ingester_app.settings import ServiceSettings
+from lco_ingester.broker_connection import connect_once
 from lco_ingester.services import Services
 
 PING_SECONDS = 2.0
@@ -26,7 +26,7 @@ def findings(settings: ServiceSettings, app: Celery, services: Callable[[], Serv
     """Ask every service once. An error of a service is a finding and is never raised."""
     yield _asked("FITS broker", lambda: _names(settings))
     yield _asked("Celery broker", lambda: _frames(settings))
-    yield _asked("workers", lambda: _workers(app))
+    yield _asked("workers", lambda: _workers(settings, app))
     yield _asked("S3", lambda: _store(services()))
     yield _asked("Archive API", lambda: (True, f"{services().archive.holdings()} frames"))
 
@@ -40,25 +40,22 @@ def _asked(what: str, ask: Callable[[], tuple[bool, str]]) -> Finding:
 
 
 def _names(settings: ServiceSettings) -> tuple[bool, str]:
-    with _prompt(fits_connection(settings)) as connection:
+    with connect_once(fits_connection(settings, PING_SECONDS)) as connection:
         waiting, listeners = queue_state(connection, settings.fits_queue)
     return listeners > 0, f"{waiting} names waiting, {listeners} listeners"
 
 
 def _frames(settings: ServiceSettings) -> tuple[bool, str]:
-    with _prompt(celery_connection(settings)) as connection:
+    with connect_once(celery_connection(settings, PING_SECONDS)) as connection:
         frames, workers = queue_state(connection, settings.ingest_queue)
         letters, _ = queue_state(connection, settings.dead_letter_queue)
     return workers > 0, f"{frames} frames waiting, {workers} workers, {letters} dead letters"
 
 
-def _prompt(connection: Any) -> Any:
-    """The connection, opened within two attempts of PING_SECONDS each."""
-    return connection.ensure_connection(max_retries=1, interval_start=0, timeout=PING_SECONDS)
-
-
-def _workers(app: Celery) -> tuple[bool, str]:
-    names = sorted(name for answer in app.control.ping(timeout=PING_SECONDS) for name in answer)
+def _workers(settings: ServiceSettings, app: Celery) -> tuple[bool, str]:
+    with connect_once(celery_connection(settings, PING_SECONDS)) as connection:
+        answers = app.control.ping(timeout=PING_SECONDS, connection=connection)
+    names = sorted(name for answer in answers for name in answer)
     return bool(names), ", ".join(names) or "no worker answers"
 
 

@@ -5,11 +5,17 @@ from typing import Any
 
 import kombu
 from kombu.transport import pyamqp
+from kombu.utils.url import parse_url
 
 from lco_ingester.broker_tls import BrokerTls, BrokerTlsError
 from lco_ingester.broker_url import rabbitmq_urls
 
-CONNECT_TIMEOUT = 10.0  # seconds for each URL: for the TCP connection, and again for the answer of the broker
+# Seconds for the TCP connection, and again for the answer of the broker.
+CONNECT_TIMEOUT = 10.0
+FAILOVER_TIMEOUT = 4.0  # for each URL of a list, because the next one may answer
+
+# The URL of each list that answered last in this process. A child inherits it.
+_answered: dict[tuple[str, ...], str] = {}
 
 
 def connection_arguments(text: str, tls: BrokerTls, connect_timeout: float | None = None) -> dict[str, Any]:
@@ -19,11 +25,11 @@ def connection_arguments(text: str, tls: BrokerTls, connect_timeout: float | Non
     ValueError for a URL that cannot be used.
     """
     urls = rabbitmq_urls(text)
-    connect_timeout = connect_timeout or CONNECT_TIMEOUT
+    connect_timeout = connect_timeout or (FAILOVER_TIMEOUT if len(urls) > 1 else CONNECT_TIMEOUT)
     if not urls:
         return {"hostname": text, "transport_options": {}, "ssl": False, "connect_timeout": connect_timeout}
     return {
-        "hostname": ";".join(map(str, urls)),
+        "hostname": text,
         "transport_options": {"confirm_publish": True, **_one_round(len(urls), connect_timeout)},
         "ssl": tls.options() if urls[0].is_encrypted else False,
         "connect_timeout": connect_timeout,
@@ -74,7 +80,26 @@ class SSLTransport(pyamqp.SSLTransport):  # type: ignore[misc]
 
 
 class Connection(kombu.Connection):  # type: ignore[misc]
-    """kombu's connection, with the TLS of this module."""
+    """kombu's connection, with the TLS of this module.
+
+    Of several URLs it begins with the one that answered last: otherwise a silent host would cost each new connection
+    its time-out.
+    """
+
+    def __init__(self, hostname: str = "localhost", *args: Any, **kwargs: Any) -> None:
+        # Here too, because Celery's commands take BROKER_URL from the environment, past the settings.
+        urls = rabbitmq_urls(hostname) if "://" in hostname else ()
+        super().__init__(";".join(map(str, urls)) or hostname, *args, **kwargs)
+        if answered := _answered.get(tuple(self.alt)):
+            self.switch(answered)
+
+    def _connection_factory(self) -> Any:
+        made = super()._connection_factory()
+        for url in self.alt:
+            parts = parse_url(url)
+            if (parts["hostname"], parts["port"]) == (self.hostname, self.port):
+                _answered[tuple(self.alt)] = url
+        return made
 
     def get_transport_cls(self) -> Any:
         """kombu's transport of the URL's scheme, or ours in its place."""
