@@ -4,6 +4,7 @@ import ssl
 from typing import Any
 
 import kombu
+from kombu.connection import ConnectionPool, PooledConnection
 from kombu.transport import pyamqp
 from kombu.utils.url import parse_url
 
@@ -93,6 +94,10 @@ class Connection(kombu.Connection):  # type: ignore[misc]
         if answered := _answered.get(tuple(self.alt)):
             self.switch(answered)
 
+    def Pool(self, limit: int | None = None, **kwargs: Any) -> "_Pool":  # noqa: N802 - kombu's name
+        """A pool of connections of this class; kombu's own holds kombu's."""
+        return _Pool(self, limit, **kwargs)
+
     def _connection_factory(self) -> Any:
         made = super()._connection_factory()
         for url in self.alt:
@@ -105,3 +110,12 @@ class Connection(kombu.Connection):  # type: ignore[misc]
         """kombu's transport of the URL's scheme, or ours in its place."""
         found = super().get_transport_cls()
         return SSLTransport if found is pyamqp.SSLTransport else found
+
+
+class _PooledConnection(PooledConnection, Connection):  # type: ignore[misc]
+    pass
+
+
+class _Pool(ConnectionPool):  # type: ignore[misc]
+    def new(self) -> _PooledConnection:
+        return _PooledConnection(self, **dict(self.connection._info(resolve=False)))

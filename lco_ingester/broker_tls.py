@@ -9,13 +9,15 @@ from dataclasses import dataclass
 from typing import Any
 
 # OpenSSL's codes (X509_V_ERR_…), see `man 3 X509_STORE_CTX_get_error`.
+_UNKNOWN_CA = "its certificate comes from an unknown CA: name this CA in BROKER_CA_FILE"
 _HINTS = {
+    7: _UNKNOWN_CA,  # a CA of the same name with another key
     9: "its certificate is not valid yet: check the clocks of both machines",
     10: "its certificate has expired: renew it",
     18: "its certificate is self-signed: name it or its CA in BROKER_CA_FILE",
-    19: "its certificate comes from an unknown CA: name this CA in BROKER_CA_FILE",
-    20: "its certificate comes from an unknown CA: name this CA in BROKER_CA_FILE",
-    21: "its certificate comes from an unknown CA: name this CA in BROKER_CA_FILE",
+    19: _UNKNOWN_CA,
+    20: _UNKNOWN_CA,
+    21: _UNKNOWN_CA,
     23: "its certificate was revoked: renew it",
     62: "its certificate is for another host: correct the host in the URL, or set BROKER_SERVER_NAME",
     64: "its certificate is not for this IP address: put the host's name into the URL, or set BROKER_SERVER_NAME",

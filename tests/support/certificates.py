@@ -31,7 +31,10 @@ class Authority:
         )
 
     def sign(self, name: str, *hosts: str, days: int = 1) -> tuple[Path, Path]:
-        """The files of a certificate for these hosts (names or IP addresses) and of its key; expired if `days` < 0."""
+        """The files of a certificate for these hosts (names or IP addresses) and of its key.
+
+        It is valid for two days, which end in `days` days.
+        """
         key = ec.generate_private_key(ec.SECP256R1())
         end = datetime.now(UTC) + days * DAY
         builder = _builder(_subject(name), self._name, key, end - 2 * DAY, end)
@@ -45,6 +48,13 @@ class Authority:
             )
         )
         return certificate_file, key_file
+
+
+def encrypted(key_file: Path) -> bytes:
+    """The key in the file, with a passphrase."""
+    key = serialization.load_pem_private_key(key_file.read_bytes(), None)
+    how = serialization.BestAvailableEncryption(b"passphrase")
+    return key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, how)
 
 
 def _subject(name: str) -> x509.Name:
