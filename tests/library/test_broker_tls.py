@@ -218,11 +218,6 @@ class TestTheFilesAreCheckedWhenTheSettingsAreLoaded:
         assert name not in str(raised.value)
 
 
-def test_a_port_without_tls_is_named(rabbit) -> None:
-    with pytest.raises(Exception, match="does not speak TLS"):
-        connect(url(rabbit.port), BrokerTls())
-
-
 def test_a_port_where_nothing_listens_is_not_a_fault_of_tls() -> None:
     with pytest.raises(Exception, match="refused"):
         connect(url(closed_port()), BrokerTls())

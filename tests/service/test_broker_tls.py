@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from lco_ingester.broker_connection import Connection, connection_arguments
+from lco_ingester.broker_tls import BrokerTls
 from tests.support.ports import HOST, closed_port
 from tests.support.rabbitmq import PROGRAM, NodeTls, RabbitNode, running_rabbitmq
 from tests.support.servers import ArchiveServer, S3Server
@@ -118,3 +120,9 @@ def test_a_missing_file_is_one_line_at_the_start_of_every_process(site: Deployme
             .endswith("wrong settings: BROKER_CA_FILE: must be a readable file: No such file or directory")
         )
         assert program.logged().count("\n") == 1
+
+
+def test_a_port_without_tls_is_named(encrypted_rabbit: RabbitNode) -> None:
+    arguments = connection_arguments(f"amqps://guest:guest@localhost:{encrypted_rabbit.port}//", BrokerTls())
+    with pytest.raises(Exception, match="does not speak TLS"), Connection(**arguments) as connection:
+        connection.ensure_connection(max_retries=0)

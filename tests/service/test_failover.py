@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
+from lco_ingester.broker_connection import Connection, connect_once, connection_arguments
+from lco_ingester.broker_tls import BrokerTls
 from tests.support.forwarder import forwarding
 from tests.support.ports import HOST, closed_port, silent_port
 from tests.support.processes import wait_until
 from tests.support.rabbitmq import RabbitNode
 from tests.support.servers import S3Server
 from tests.support.service import INGESTER, LISTENER, WORKER, Deployment
-
-PASSWORD = "hush-hush"
 
 
 def url(port: int) -> str:
@@ -67,3 +67,14 @@ def test_a_node_that_dies_is_replaced_by_the_next_one(
         site.wait_for_announced(2, seconds=60)
         assert site.letters() == []
         assert worker.process.poll() is None
+
+
+def test_a_silent_host_costs_its_time_out_once_in_a_process(rabbit: RabbitNode, silent: int) -> None:
+    urls = ";".join(map(url, (silent, closed_port(), rabbit.port)))
+    arguments = connection_arguments(urls, BrokerTls(), 0.5)
+    with connect_once(Connection(**arguments)) as connection:
+        assert connection.port == rabbit.port
+    for made in (Connection(**arguments), Connection(**arguments).Pool(1).acquire(block=True)):
+        assert made.port == rabbit.port
+    with Connection(**connection_arguments(urls, BrokerTls(), 0.4)) as connection:
+        connection.default_channel.close()
