@@ -31,32 +31,9 @@ def connection_arguments(text: str, tls: BrokerTls, connect_timeout: float | Non
         return {"hostname": text, "transport_options": {}, "ssl": False, "connect_timeout": connect_timeout}
     return {
         "hostname": text,
-        "transport_options": {"confirm_publish": True, **_one_round(len(urls), connect_timeout)},
+        "transport_options": {"confirm_publish": True},
         "ssl": tls.options() if urls[0].is_encrypted else False,
         "connect_timeout": connect_timeout,
-    }
-
-
-def connect_once(connection: kombu.Connection) -> kombu.Connection:
-    """The connection, open, after at most one attempt at each of its URLs and a second one at the first.
-
-    Raises kombu's OperationalError or an error of the broker.
-    """
-    return connection.ensure_connection(max_retries=max(len(connection.alt), 1), interval_start=0, interval_step=0)
-
-
-def _one_round(number: int, connect_timeout: float) -> dict[str, Any]:
-    """kombu's limits for opening a connection that is needed at once: by default the first silent URL uses up the time.
-
-    Each attempt has two time-outs, one for TCP and one for the broker's answer.
-    """
-    if number == 1:
-        return {}
-    return {
-        "max_retries": number,
-        "interval_start": 0,
-        "interval_step": 0,
-        "connect_retries_timeout": (number + 1) * 2 * connect_timeout,
     }
 
 
@@ -81,10 +58,10 @@ class SSLTransport(pyamqp.SSLTransport):  # type: ignore[misc]
 
 
 class Connection(kombu.Connection):  # type: ignore[misc]
-    """kombu's connection, with the TLS of this module.
+    """kombu's connection, with the TLS of this module, and for several URLs of one cluster.
 
-    Of several URLs it begins with the one that answered last: otherwise a silent host would cost each new connection
-    its time-out.
+    It begins with the URL that answered last: otherwise a silent host would cost each new connection its time-out. And
+    each URL gets its attempt, where kombu stops after the number of attempts or the time that one URL needs.
     """
 
     def __init__(self, hostname: str = "localhost", *args: Any, **kwargs: Any) -> None:
@@ -93,6 +70,26 @@ class Connection(kombu.Connection):  # type: ignore[misc]
         super().__init__(";".join(map(str, urls)) or hostname, *args, **kwargs)
         if answered := _answered.get(tuple(self.alt)):
             self.switch(answered)
+
+    def ensure(
+        self, obj: Any, fun: Any, errback: Any = None, max_retries: int | None = None, *args: Any, **kwargs: Any
+    ) -> Any:
+        """The function, called again after errors of the connection."""
+        return super().ensure(obj, fun, errback, self._for_each_url(max_retries), *args, **kwargs)
+
+    def _ensure_connection(
+        self,
+        errback: Any = None,
+        max_retries: int | None = None,
+        *args: Any,
+        timeout: float | None = None,
+        **kwargs: Any,
+    ) -> Any:
+        timeout = timeout and timeout * max(len(self.alt), 1)
+        return super()._ensure_connection(errback, self._for_each_url(max_retries), *args, timeout=timeout, **kwargs)
+
+    def _for_each_url(self, max_retries: int | None) -> int | None:
+        return None if max_retries is None else max(max_retries, len(self.alt))
 
     def Pool(self, limit: int | None = None, **kwargs: Any) -> "_Pool":  # noqa: N802 - kombu's name
         """A pool of connections of this class; kombu's own holds kombu's."""

@@ -25,7 +25,6 @@ from ingester_app.dead_letter_queue import (
     replay,
 )
 from ingester_app.schema import DeadLetter
-from lco_ingester.broker_connection import connect_once
 
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
@@ -48,7 +47,7 @@ def _selected(deployment: Deployment, selection: Selection) -> Iterator[list[Che
     """The letters of the selection, checked out."""
     settings = deployment.settings
     queue = dead_letter_queue(settings)
-    with connect_once(celery_connection(settings)) as connection, checked_out(connection, queue) as letters:
+    with celery_connection(settings) as connection, checked_out(connection, queue) as letters:
         now = time.time()
         yield [each for each in letters if selection.fits(each.letter, now)]
 

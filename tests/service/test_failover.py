@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from lco_ingester.broker_connection import Connection, connect_once, connection_arguments
+from lco_ingester.broker_connection import Connection, connection_arguments
 from lco_ingester.broker_tls import BrokerTls
+from lco_ingester.publisher import Publisher
 from tests.support.forwarder import forwarding
 from tests.support.ports import HOST, closed_port, silent_port
 from tests.support.processes import wait_until
@@ -72,9 +73,30 @@ def test_a_node_that_dies_is_replaced_by_the_next_one(
 def test_a_silent_host_costs_its_time_out_once_in_a_process(rabbit: RabbitNode, silent: int) -> None:
     urls = ";".join(map(url, (silent, closed_port(), rabbit.port)))
     arguments = connection_arguments(urls, BrokerTls(), 0.5)
-    with connect_once(Connection(**arguments)) as connection:
+    with Connection(**arguments) as connection:
+        connection.connect()
         assert connection.port == rabbit.port
     for made in (Connection(**arguments), Connection(**arguments).Pool(1).acquire(block=True)):
         assert made.port == rabbit.port
-    with Connection(**connection_arguments(urls, BrokerTls(), 0.4)) as connection:
+
+
+def test_a_channel_that_is_needed_at_once_is_opened_at_the_node_that_answers(rabbit: RabbitNode, silent: int) -> None:
+    urls = ";".join(map(url, (closed_port(), silent, closed_port(), rabbit.port)))
+    with Connection(**connection_arguments(urls, BrokerTls(), 0.5)) as connection:
         connection.default_channel.close()
+        assert connection.port == rabbit.port
+
+
+def test_an_announcement_reaches_the_node_that_answers_and_the_next_one_after_its_death(
+    rabbit: RabbitNode, silent: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lco_ingester.broker_connection.FAILOVER_TIMEOUT", 0.5)
+    with forwarding(rabbit.port) as first, forwarding(rabbit.port) as second:
+        urls = ";".join(map(url, (silent, closed_port(), first.port, second.port)))
+        publisher = Publisher(urls, "archived_fits_failover")
+        publisher.publish({}, "an-md5")
+        assert (first.accepted, second.accepted) == (1, 0)
+        first.cut()
+        publisher.publish({}, "an-md5")
+        assert second.accepted == 1
+        publisher.close()
