@@ -27,7 +27,7 @@ def add_transport(scheme: str) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class BrokerUrl:
+class RabbitUrl:
     """One URL of RabbitMQ, in its parts and unescaped."""
 
     scheme: str
@@ -53,7 +53,7 @@ def is_rabbitmq(text: str) -> bool:
     return _scheme(text) in RABBITMQ_PORTS
 
 
-def rabbitmq_urls(text: str) -> tuple[BrokerUrl, ...]:
+def rabbitmq_urls(text: str) -> tuple[RabbitUrl, ...]:
     """The URLs of RabbitMQ in a setting; none if it is of another broker.
 
     Raises ValueError, which says what is wrong and what to do, without a piece of the text.
@@ -90,7 +90,7 @@ def _check_other(text: str) -> None:
         raise ValueError("only RabbitMQ (amqp:// or amqps://) may have more than one URL")
 
 
-def _parsed(text: str, which: str) -> BrokerUrl:
+def _parsed(text: str, which: str) -> RabbitUrl:
     """One URL; `which` begins the errors if there are several."""
     scheme, rest = _scheme(text), text.partition("://")[2]
     if scheme not in RABBITMQ_PORTS:
@@ -107,7 +107,7 @@ def _parsed(text: str, which: str) -> BrokerUrl:
     if at and not (user and password):
         raise ValueError(f"{which}must have both a user name and a password before the @, or no @")
     host, port = _host_and_port(address, RABBITMQ_PORTS[scheme], which)
-    return BrokerUrl(
+    return RabbitUrl(
         scheme,
         _unescaped(user, which) if at else "guest",  # RabbitMQ's default user
         _unescaped(password, which) if at else "guest",
