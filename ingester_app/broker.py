@@ -4,20 +4,22 @@ import logging
 from collections.abc import Callable
 from pathlib import PurePath
 from typing import Any
-from urllib.parse import urlsplit
 
 from amqp.exceptions import AccessRefused, AMQPError, MessageNacked, NotAllowed, PreconditionFailed
 from celery import Celery
+from celery.app.amqp import AMQP
 from celery.schedules import crontab
-from kombu import Connection, Exchange, Queue
+from kombu import Exchange, Queue
 from kombu.exceptions import OperationalError
 
 from ingester_app.amqp_frames import tolerant_frame_handler
 from ingester_app.error_text import bounded
 from ingester_app.schema import DeadLetter
 from ingester_app.settings import ServiceSettings
+from lco_ingester.broker_connection import Connection, connection_arguments
+from lco_ingester.broker_tls import BrokerTlsError
+from lco_ingester.broker_url import is_rabbitmq
 from lco_ingester.exceptions import BrokerDeploymentError
-from lco_ingester.publisher import transport_options
 
 INGEST_TASK = "ingest"
 QUEUE_LENGTHS_TASK = "queue_lengths"
@@ -35,11 +37,6 @@ BROKER_ERRORS = (OperationalError, AMQPError, MessageNacked, OSError)
 """What a publish raises if the broker did not take the message. Anything else is a fault of the message or of ours."""
 
 logger = logging.getLogger(__name__)
-
-
-def is_rabbitmq(url: str) -> bool:
-    """Whether the broker is RabbitMQ. Only RabbitMQ has quorum queues, confirms and delays."""
-    return urlsplit(url).scheme in ("amqp", "amqps", "pyamqp")
 
 
 def fits_queue(settings: ServiceSettings) -> Queue:
@@ -85,9 +82,11 @@ def celery_settings(settings: ServiceSettings) -> dict[str, Any]:
     """Celery's settings, derived from ours (docs/design.md says why)."""
     url = settings.broker_url.get_secret_value()
     ingest = ingest_queue(settings)
+    connection = _arguments(url, settings)
     return {
-        "broker_url": url,
-        "broker_transport_options": _transport_options(url),
+        "broker_url": connection["hostname"],
+        "broker_transport_options": connection["transport_options"],
+        "broker_use_ssl": connection["ssl"],
         "broker_heartbeat": HEARTBEAT,
         "broker_connection_max_retries": None,
         "broker_connection_retry_on_startup": True,
@@ -136,23 +135,29 @@ def celery_settings(settings: ServiceSettings) -> dict[str, Any]:
     }
 
 
+class ConnectionsOfOurs(AMQP):  # type: ignore[misc]
+    """Celery opens the same connections as we do."""
+
+    Connection = Connection
+
+
 def create_app(settings: ServiceSettings) -> Celery:
     """A Celery app without tasks: it can publish tasks by name."""
-    app = Celery("ingester", set_as_current=False)
+    app = Celery("ingester", set_as_current=False, amqp=ConnectionsOfOurs)
     app.conf.update(celery_settings(settings))
     return app
 
 
-def fits_connection(settings: ServiceSettings) -> Connection:
+def fits_connection(settings: ServiceSettings, connect_timeout: float | None = None) -> Connection:
     """A connection, not yet open, to the broker of the FITS exchange."""
     url = settings.fits_broker.get_secret_value()
-    return Connection(url, transport_options=_transport_options(url), heartbeat=HEARTBEAT, connect_timeout=10)
+    return Connection(**_arguments(url, settings, connect_timeout), heartbeat=HEARTBEAT)
 
 
-def celery_connection(settings: ServiceSettings) -> Connection:
+def celery_connection(settings: ServiceSettings, connect_timeout: float | None = None) -> Connection:
     """A connection, not yet open, to Celery's broker."""
     url = settings.broker_url.get_secret_value()
-    return Connection(url, transport_options=_transport_options(url), heartbeat=HEARTBEAT, connect_timeout=10)
+    return Connection(**_arguments(url, settings, connect_timeout), heartbeat=HEARTBEAT)
 
 
 def declare_queues(connection: Connection, *queues: Queue) -> None:
@@ -192,7 +197,8 @@ def wait_until_connected(connection: Connection, stop_waiting: Callable[[], None
     """
 
     def away(error: Exception, interval: float) -> None:
-        logger.warning("no broker at %s, trying again in %d s: %s", connection.as_uri(), interval, error)
+        level = logging.ERROR if isinstance(error, BrokerTlsError) else logging.WARNING
+        logger.log(level, "no broker at %s, trying again in %d s: %s", connection.as_uri(), interval, error)
 
     try:
         connection.ensure_connection(away, interval_start=1, interval_step=1, interval_max=5, callback=stop_waiting)
@@ -266,9 +272,12 @@ def queue_length(connection: Connection, name: str) -> int:
     return queue_state(connection, name)[0]
 
 
-def _transport_options(url: str) -> dict[str, Any]:
-    """kombu's options for a broker; kombu passes them to py-amqp."""
-    return {**transport_options(url), **({"frame_handler": tolerant_frame_handler} if is_rabbitmq(url) else {})}
+def _arguments(url: str, settings: ServiceSettings, connect_timeout: float | None = None) -> dict[str, Any]:
+    """The arguments of a connection that receives any message."""
+    arguments = connection_arguments(url, settings.broker_tls, connect_timeout)
+    if is_rabbitmq(url):
+        arguments["transport_options"] = {**arguments["transport_options"], "frame_handler": tolerant_frame_handler}
+    return arguments
 
 
 def _task_queue(name: str, arguments: dict[str, Any] | None) -> Queue:

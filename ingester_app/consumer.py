@@ -7,8 +7,11 @@ from typing import Any
 from celery.utils.log import get_logger
 from celery.worker.consumer import Consumer
 
-from ingester_app.broker import TASKS, is_rabbitmq
+from ingester_app.broker import TASKS
+from ingester_app.delays import DelaysOnThisConnection
+from ingester_app.remote_control import ReadingControl
 from ingester_app.task_message import restrict
+from lco_ingester.broker_url import is_rabbitmq
 
 # On a broker without delays a frame waits in the worker, for at most the pauses of its retries.
 LONGEST_DELAY = timedelta(days=2)
@@ -24,11 +27,12 @@ class RejectingConsumer(Consumer):
     """
 
     class Blueprint(Consumer.Blueprint):
-        """Celery's steps, with our remote control."""
+        """Celery's steps, with our own for delayed delivery and for remote control."""
 
-        default_steps = tuple(
-            "ingester_app.remote_control:ReadingControl" if step.endswith(":Control") else step
-            for step in Consumer.Blueprint.default_steps
+        default_steps = (
+            *(step for step in Consumer.Blueprint.default_steps if not step.endswith((":DelayedDelivery", ":Control"))),
+            DelaysOnThisConnection,
+            ReadingControl,
         )
 
         def info(self, parent: Any) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from ingester_app.settings import ServiceSettings
 from lco_ingester.services import Services
 
 PING_SECONDS = 2.0
+CONNECT_SECONDS = 1.0  # for each URL of a broker: a silent host of a list must not use up the time
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +34,7 @@ def findings(
 def _findings(settings: ServiceSettings, app: Celery, services: Callable[[], Services]) -> Iterator[Finding]:
     yield _asked("FITS broker", lambda: _names(settings))
     yield _asked("Celery broker", lambda: _frames(settings))
-    yield _asked("workers", lambda: _workers(app))
+    yield _asked("workers", lambda: _workers(settings, app))
     yield _asked("S3", lambda: _store(services()))
     yield _asked("Archive API", lambda: (True, f"{services().archive.holdings()} frames"))
 
@@ -47,25 +48,27 @@ def _asked(what: str, ask: Callable[[], tuple[bool, str]]) -> Finding:
 
 
 def _names(settings: ServiceSettings) -> tuple[bool, str]:
-    with _prompt(fits_connection(settings)) as connection:
+    with _prompt(fits_connection(settings, CONNECT_SECONDS)) as connection:
         waiting, listeners = queue_state(connection, settings.fits_queue)
     return listeners > 0, f"{waiting} names waiting, {listeners} listeners"
 
 
 def _frames(settings: ServiceSettings) -> tuple[bool, str]:
-    with _prompt(celery_connection(settings)) as connection:
+    with _prompt(celery_connection(settings, CONNECT_SECONDS)) as connection:
         frames, workers = queue_state(connection, settings.ingest_queue)
         letters, _ = queue_state(connection, settings.dead_letter_queue)
     return workers > 0, f"{frames} frames waiting, {workers} workers, {letters} dead letters"
 
 
 def _prompt(connection: Any) -> Any:
-    """The connection, opened within two attempts of PING_SECONDS each."""
+    """The connection, opened within two attempts, or one for each URL."""
     return connection.ensure_connection(max_retries=1, interval_start=0, timeout=PING_SECONDS)
 
 
-def _workers(app: Celery) -> tuple[bool, str]:
-    names = sorted(name for answer in app.control.ping(timeout=PING_SECONDS) for name in answer)
+def _workers(settings: ServiceSettings, app: Celery) -> tuple[bool, str]:
+    with _prompt(celery_connection(settings, CONNECT_SECONDS)) as connection:
+        answers = app.control.ping(timeout=PING_SECONDS, connection=connection)
+    names = sorted(name for answer in answers for name in answer)
     return bool(names), ", ".join(names) or "no worker answers"
 
 

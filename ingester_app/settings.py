@@ -26,7 +26,8 @@ class ServiceSettings(Settings):
     """The settings of every process of the service."""
 
     broker_url: BrokerUrl = Field(
-        SecretStr("memory://localhost"), description="Celery's broker. Only the service needs it. Secret."
+        SecretStr("memory://localhost"),
+        description="URL of Celery's broker, or of several nodes of one cluster. Only the service needs it. Secret.",
     )
     crawler_exchange_name: Name = Field(
         "fits_files", description="Fanout exchange on which the names of new files arrive."
@@ -113,7 +114,7 @@ def require_real_broker(settings: ServiceSettings) -> None:
     memory = [
         name.upper()
         for name in ("fits_broker", "broker_url")
-        if getattr(settings, name).get_secret_value().startswith("memory://")
+        if getattr(settings, name).get_secret_value().lower().startswith("memory://")
     ]
     if memory:
         raise SettingsError(

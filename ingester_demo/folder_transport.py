@@ -18,12 +18,15 @@ from kombu.exceptions import ChannelError
 from kombu.transport import TRANSPORT_ALIASES, filesystem
 from kombu.utils.json import dumps
 
+from lco_ingester.broker_url import add_transport
+
 SCHEME = "folder"
 POLLING_INTERVAL = 0.05  # seconds
 
 
 def register() -> None:
-    """Make `folder://` known to kombu, in this process and in those that it forks."""
+    """Make `folder://` known to kombu and to our settings, in this process and in those that it forks."""
+    add_transport(SCHEME)
     TRANSPORT_ALIASES[SCHEME] = f"{__name__}:Transport"
 
 

@@ -74,7 +74,8 @@ def _open(settings: Settings, redact: Redactor) -> Services:
 def _publisher(settings: Settings, redact: Redactor) -> Publisher | None:
     if not settings.postprocess_files:
         return None
-    return Publisher(settings.fits_broker.get_secret_value(), settings.processed_exchange_name, redact)
+    url = settings.fits_broker.get_secret_value()
+    return Publisher(url, settings.processed_exchange_name, settings.broker_tls, redact)
 
 
 def _text(secret: SecretStr | None) -> str | None:

@@ -24,6 +24,8 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from lco_ingester.broker_tls import BrokerTls, check_ca, check_certificate
+from lco_ingester.broker_url import check_server_name, rabbitmq_urls
 from lco_ingester.exceptions import SettingsError
 
 SECRET_FILES = Path("/run/secrets")  # where Docker and Kubernetes mount secrets, one file a variable
@@ -60,10 +62,18 @@ def _http_url(url: str) -> str:
     return url.rstrip("/") + "/"
 
 
-def _broker_url(url: SecretStr | None) -> SecretStr | None:
-    if url is not None and "://" not in url.get_secret_value():
-        raise ValueError("must be a broker's URL, such as amqp://user:password@host:5672/vhost")
+def _broker_url(url: SecretStr) -> SecretStr:
+    rabbitmq_urls(url.get_secret_value())
     return url
+
+
+def _if_set(check: Callable[[str], None]) -> AfterValidator:
+    def checked(value: str | None) -> str | None:
+        if value is not None:
+            check(value)
+        return value
+
+    return AfterValidator(checked)
 
 
 CheckName = Literal["size", "padding", "trailing", "checksum", "datasum", "characters", "members"]
@@ -77,6 +87,8 @@ Name = Annotated[str, Field(min_length=1)]
 LOWER_CASE = BeforeValidator(lambda value: value.lower() if isinstance(value, str) else value)
 OptionalText = Annotated[str | None, BeforeValidator(_unset_if_empty)]
 OptionalUrl = Annotated[OptionalText, AfterValidator(_no_credentials)]
+CaFile = Annotated[OptionalText, _if_set(check_ca)]
+ServerName = Annotated[OptionalText, _if_set(check_server_name)]
 OptionalSecret = Annotated[SecretStr | None, BeforeValidator(_unset_if_empty)]
 
 
@@ -114,7 +126,20 @@ class Settings(BaseSettings):
     )
     fits_broker: BrokerUrl = Field(
         SecretStr("memory://localhost"),
-        description="URL of the broker with the FITS exchange and the processed exchange. Secret.",
+        description="URL of the broker with the FITS exchange and the processed exchange; several nodes of one cluster "
+        "are separated by semicolons. Secret.",
+    )
+    broker_ca_file: CaFile = Field(
+        None, description="CA certificates for `amqps://` brokers, a PEM file; the system's CAs if not set."
+    )
+    broker_cert_file: OptionalText = Field(
+        None, description="Client certificate for `amqps://` brokers, a PEM file, if they want one."
+    )
+    broker_key_file: OptionalText = Field(
+        None, description="Key of the client certificate, a PEM file without a passphrase."
+    )
+    broker_server_name: ServerName = Field(
+        None, description="Name in the certificate of `amqps://` brokers, if it is not the host of the URL."
     )
     processed_exchange_name: Name = Field(
         "archived_fits", description="Fanout exchange on which archived frames are announced."
@@ -208,6 +233,21 @@ class Settings(BaseSettings):
         values = [value for _, value in self if isinstance(value, SecretStr)]
         proxies = [url if "://" in url else f"http://{url}" for name, url in getproxies().items() if name != "no"]
         return (*(value.get_secret_value() for value in values), *proxies)
+
+    @field_validator("broker_key_file")
+    @classmethod
+    def _broker_certificate_and_key(cls, key_file: str | None, info: ValidationInfo) -> str | None:
+        cert_file = info.data.get("broker_cert_file")
+        if cert_file is not None:  # the key may be in the same file
+            check_certificate(cert_file, key_file)
+        elif key_file is not None:
+            raise ValueError("BROKER_CERT_FILE must be set too")
+        return key_file
+
+    @property
+    def broker_tls(self) -> BrokerTls:
+        """What the settings say of TLS to both brokers."""
+        return BrokerTls(self.broker_ca_file, self.broker_cert_file, self.broker_key_file, self.broker_server_name)
 
     @classmethod
     def settings_customise_sources(

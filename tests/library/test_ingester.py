@@ -417,7 +417,7 @@ def test_a_bad_package_is_an_error_of_its_kind(tmp_path: Path, name: str, reason
         ({"api_root": "http://127.0.0.1:{closed}/"}, {}, BackoffRetryError, "ARCHIVE_UNAVAILABLE"),
         ({}, {"AWS_ENDPOINT_URL_S3": "http://127.0.0.1:{closed}/"}, BackoffRetryError, "STORE_UNAVAILABLE"),
         ({}, {"FITS_BROKER": "amqp://u:p@127.0.0.1:{closed}//"}, BackoffRetryError, "BROKER_UNAVAILABLE"),
-        ({}, {"FITS_BROKER": "nonsense://u:p@127.0.0.1//"}, DoNotRetryError, "BROKER_DEPLOYMENT"),
+        ({}, {"FITS_BROKER": "nonsense://u:p@127.0.0.1//"}, DoNotRetryError, "SETTINGS_WRONG"),
     ],
 )
 def test_a_failing_service_is_an_error_of_its_kind(

@@ -20,7 +20,7 @@ from lco_ingester.exceptions import (
     DoNotRetryError,
     IngesterError,
 )
-from lco_ingester.publisher import Publisher, transport_options
+from lco_ingester.publisher import Publisher
 from tests.support.scripted import closed_port, silent_port
 
 RECORD = {"basename": "a-e00", "area": None, "EXPTIME": 30.0, "version_set": [{"key": "v", "md5": "m"}]}
@@ -84,13 +84,6 @@ def test_the_exchange_is_a_durable_fanout(
     assert declared[0].items() >= {"exchange": exchange.name, "type": "fanout", "durable": True}.items()
 
 
-def test_rabbitmq_is_asked_to_confirm() -> None:
-    for scheme in ("amqp", "amqps", "pyamqp"):
-        assert transport_options(f"{scheme}://localhost") == {"confirm_publish": True}
-    for other in ("memory://localhost", "folder:///tmp/broker"):
-        assert transport_options(other) == {}
-
-
 @pytest.mark.timeout(20)
 def test_a_broker_that_is_down_is_worth_a_later_try() -> None:
     publisher = Publisher(f"amqp://user:{PASSWORD}@127.0.0.1:{closed_port()}//", "archived_fits")
@@ -102,7 +95,7 @@ def test_a_broker_that_is_down_is_worth_a_later_try() -> None:
 
 @pytest.mark.timeout(20)
 def test_a_silent_broker_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lco_ingester.publisher.CONNECT_TIMEOUT", 0.2)
+    monkeypatch.setattr("lco_ingester.broker_connection.CONNECT_TIMEOUT", 0.2)
     with silent_port() as port:
         publisher = Publisher(f"amqp://user:{PASSWORD}@127.0.0.1:{port}//", "archived_fits")
         with pytest.raises(BrokerUnavailableError) as raised:
@@ -120,7 +113,7 @@ def test_a_silent_broker_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
         f"mongodb://user:{PASSWORD}@localhost/",
     ],
 )
-def test_a_url_that_kombu_cannot_use_is_a_trouble_of_the_deployment(url: str) -> None:
+def test_a_url_that_cannot_be_used_is_a_fault_of_the_deployment(url: str) -> None:
     with pytest.raises(BrokerDeploymentError, match="FITS_BROKER") as raised:
         Publisher(url, "archived_fits")
     assert PASSWORD not in str(raised.value)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from lco_ingester.exceptions import BrokerDeploymentError, StoreDeploymentError
+from lco_ingester.exceptions import StoreDeploymentError
 from lco_ingester.services import close_services, open_services
 from lco_ingester.settings import Settings, load_settings
 
@@ -51,5 +51,3 @@ def test_a_forked_child_opens_its_own() -> None:
 def test_settings_that_cannot_be_used_are_deployment_errors() -> None:
     with pytest.raises(StoreDeploymentError, match="endpoint"):
         open_services(settings(aws_endpoint_url_s3="nonsense"))
-    with pytest.raises(BrokerDeploymentError):
-        open_services(settings(fits_broker="nonsense://localhost"))

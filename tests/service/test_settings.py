@@ -1,5 +1,9 @@
 """What only the service's settings know."""
 
+import os
+import subprocess
+import sys
+
 import pytest
 from click.testing import CliRunner
 
@@ -7,6 +11,7 @@ from ingester_app import cli
 from ingester_app.settings import ServiceSettings
 from lco_ingester.exceptions import SettingsError
 from lco_ingester.settings import load_settings
+from tests.support.service import BEAT, FLOWER, INGESTER, LISTENER, PERIODIC, ROOT, WORKER
 
 
 @pytest.mark.parametrize("written", ["DEBUG", "debug", "Debug"])
@@ -41,3 +46,33 @@ def test_the_operators_command_names_the_settings_that_it_lacks(clean_environmen
     told = CliRunner().invoke(cli.main, ["letters", "list"])
     assert told.exit_code == 1
     assert "set FITS_BROKER and BROKER_URL" in told.output
+
+
+EVERYTHING = (
+    LISTENER,
+    WORKER,
+    PERIODIC,
+    BEAT,
+    FLOWER,
+    (*INGESTER, "health"),
+    (*INGESTER, "letters", "list"),
+    (sys.executable, "listener.py"),
+    (sys.executable, "-c", "import tasks"),
+    (sys.executable, "-c", "import celeryconfig"),
+    (sys.executable, "-m", "lco_ingester.cli", "frame.fits"),
+)
+
+
+def test_a_wrong_broker_url_is_one_line_at_the_start_of_every_process_and_command() -> None:
+    url = "amqp://host/;amqp://user:hush/hush@host/?connection_attempts=3"
+    variables = {**os.environ, "FITS_BROKER": url, "BROKER_URL": url}
+    started = [
+        subprocess.Popen(command, cwd=ROOT, env=variables, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        for command in EVERYTHING
+    ]
+    for process in started:
+        shown, _ = process.communicate(timeout=60)
+        assert process.returncode == 1
+        assert "FITS_BROKER: URL 2 of 2 must have no options" in shown
+        assert shown.count("\n") == 1
+        assert "hush" not in shown

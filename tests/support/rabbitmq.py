@@ -7,6 +7,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from kombu import Connection
@@ -18,10 +19,37 @@ START_SECONDS = 60
 PROGRAM = shutil.which("rabbitmq-server", path=f"/usr/lib/rabbitmq/bin:{os.environ.get('PATH', '')}:/usr/local/sbin")
 
 
+@dataclass(frozen=True, slots=True)
+class NodeTls:
+    """The files of a node that speaks TLS too; it may want certificates of its clients."""
+
+    ca_file: Path
+    cert_file: Path
+    key_file: Path
+    wants_client_certificates: bool = False
+
+    def config(self, port: int) -> str:
+        """Lines of rabbitmq.conf."""
+        wanted = self.wants_client_certificates
+        return (
+            f"listeners.ssl.default = 127.0.0.1:{port}\nssl_options.cacertfile = {self.ca_file}\n"
+            f"ssl_options.certfile = {self.cert_file}\nssl_options.keyfile = {self.key_file}\n"
+            f"ssl_options.verify = {'verify_peer' if wanted else 'verify_none'}\n"
+            f"ssl_options.fail_if_no_peer_cert = {'true' if wanted else 'false'}\n"
+        )
+
+
 class RabbitNode:
     """One node with its data in `directory`; it finds them again when it is started again."""
 
-    def __init__(self, directory: Path, name: str = "private", config: str = "", starter: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        name: str = "private",
+        tls: NodeTls | None = None,
+        config: str = "",
+        starter: tuple[str, ...] = (),
+    ) -> None:
         """`config` are more lines of rabbitmq.conf, `starter` is a program that starts the node."""
         self._directory = directory
         self._command = (*starter, str(PROGRAM))
@@ -29,8 +57,12 @@ class RabbitNode:
         self.url = f"amqp://guest:guest@127.0.0.1:{self.port}//"
         self._log = directory / f"{name}.log"
         self._process: subprocess.Popen[bytes] | None = None
+        self.tls_port = free_port()
         file = directory / "rabbitmq.conf"
-        file.write_text(f"vm_memory_high_watermark.absolute = 2GB\ndisk_free_limit.absolute = 50MB\n{config}")
+        file.write_text(
+            f"vm_memory_high_watermark.absolute = 2GB\ndisk_free_limit.absolute = 50MB\n{config}"
+            + (tls.config(self.tls_port) if tls else "")
+        )
         (directory / "plugins").write_text("[].\n")
         self._environment = {
             **os.environ,
@@ -115,10 +147,10 @@ class RabbitNode:
 
 
 @contextmanager
-def running_rabbitmq(directory: Path, name: str = "private") -> Iterator[RabbitNode]:
+def running_rabbitmq(directory: Path, name: str = "private", tls: NodeTls | None = None) -> Iterator[RabbitNode]:
     """A private node that ends with the block."""
     directory.mkdir(parents=True, exist_ok=True)
-    node = RabbitNode(directory, name)
+    node = RabbitNode(directory, name, tls)
     try:
         node.start()
         yield node

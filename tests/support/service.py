@@ -31,6 +31,8 @@ INGESTER = (sys.executable, "-m", "ingester_app.cli")
 LISTENER = (*INGESTER, "run", "listener")
 WORKER = (*INGESTER, "run", "worker")
 PERIODIC = (*INGESTER, "run", "periodic")
+BEAT = (*INGESTER, "run", "beat")
+FLOWER = (*INGESTER, "run", "flower")
 
 
 def celery_worker(app: str) -> tuple[str, ...]:
