@@ -1,10 +1,14 @@
 """A Celery consumer that does not lose messages it cannot read."""
 
+import time
 from collections.abc import Callable
 from typing import Any
 
 from celery.utils.log import get_logger
 from celery.worker.consumer import Consumer
+from celery.worker.state import maybe_shutdown
+
+REFUSED_PAUSE = 5  # seconds before we ask a broker again that refused us
 
 logger = get_logger(__name__)
 
@@ -15,6 +19,35 @@ class RejectingConsumer(Consumer):
     Celery's own consumer acknowledges a body that it cannot decode, so the message is lost. A body with the headers of
     a task and another structure ends its worker.
     """
+
+    def connect(self) -> Any:
+        """Celery's connect, which ends the worker if the login is refused.
+
+        At the start of a worker `prepare_celery_broker` has logged in. So somebody has changed the broker since then,
+        and may change it back.
+        """
+        while True:
+            try:
+                return super().connect()
+            except (*self.connection_errors, *self.channel_errors) as error:
+                self._wait_after(error)
+
+    def on_connection_error_after_connected(self, exc: Exception) -> None:
+        """Celery's clean-up; a refusal is logged as an error, and waits before the next try."""
+        super().on_connection_error_after_connected(exc)
+        if isinstance(exc, self.channel_errors):
+            self._wait_after(exc)
+
+    def _wait_after(self, error: Exception) -> None:
+        logger.error(
+            "refused by %s, trying again in %d s: %s. Check user, password, virtual host, permissions and the queue",
+            self.conninfo.as_uri(),
+            REFUSED_PAUSE,
+            error,
+        )
+        for _ in range(REFUSED_PAUSE * 5):
+            maybe_shutdown()
+            time.sleep(0.2)
 
     def on_decode_error(self, message: Any, exc: Exception) -> None:
         """Reject a message that cannot be decoded."""

@@ -1,16 +1,17 @@
 """Does everything work that a frame needs? One line for each external service, for people and for health checks."""
 
+import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from celery import Celery
 
-from ingester_app.broker import celery_connection, fits_connection, queue_state
+from ingester_app.broker import PROMPT_SECONDS, celery_connection, fits_connection, is_blocked, opened, queue_state
 from ingester_app.settings import ServiceSettings
 from lco_ingester.services import Services
 
-PING_SECONDS = 2.0
+ANSWER_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,42 +24,68 @@ class Finding:
 
 
 def findings(settings: ServiceSettings, app: Celery, services: Callable[[], Services]) -> Iterator[Finding]:
-    """Ask every service once. An error of a service is a finding and is never raised."""
-    yield _asked("FITS broker", lambda: _names(settings))
-    yield _asked("Celery broker", lambda: _frames(settings))
-    yield _asked("workers", lambda: _workers(app))
-    yield _asked("S3", lambda: _store(services()))
-    yield _asked("Archive API", lambda: (True, f"{services().archive.holdings()} frames"))
+    """Ask every service once, all at the same time; each has ANSWER_SECONDS.
+
+    An error of a service is a finding and is never raised. A question that got no answer stays behind in a daemon
+    thread, which does not keep the process from its end.
+    """
+    asked = [
+        _Question("FITS broker", lambda: _names(settings)),
+        _Question("Celery broker", lambda: _frames(settings)),
+        _Question("workers", lambda: _workers(app)),
+        _Question("S3", lambda: _store(services())),
+        _Question("Archive API", lambda: (True, f"{services().archive.holdings()} frames")),
+    ]
+    end = time.monotonic() + ANSWER_SECONDS
+    for question in asked:
+        yield question.answer(end)
 
 
-def _asked(what: str, ask: Callable[[], tuple[bool, str]]) -> Finding:
-    try:
-        well, words = ask()
-    except Exception as error:  # a health check reports what is wrong, and does not fail itself
-        return Finding(what, False, " ".join(str(error).split()) or type(error).__name__)
-    return Finding(what, well, words)
+class _Question:
+    """A question to one service, asked in a thread of its own."""
+
+    def __init__(self, what: str, ask: Callable[[], tuple[bool, str]]) -> None:
+        self._finding = Finding(what, False, f"no answer within {ANSWER_SECONDS:g} s")
+        self._ask = ask
+        self._thread = threading.Thread(target=self._run, name=what, daemon=True)
+        self._thread.start()
+
+    def answer(self, end: float) -> Finding:
+        """The finding; that there is no answer, if none came until `end`, in seconds of time.monotonic."""
+        self._thread.join(max(0.0, end - time.monotonic()))
+        return self._finding
+
+    def _run(self) -> None:
+        what = self._finding.what
+        try:
+            self._finding = Finding(what, *self._ask())
+        except Exception as error:  # a health check reports what is wrong, and does not fail itself
+            self._finding = Finding(what, False, " ".join(str(error).split()) or type(error).__name__)
 
 
 def _names(settings: ServiceSettings) -> tuple[bool, str]:
-    with _prompt(fits_connection(settings)) as connection:
+    with opened(fits_connection(settings)) as connection:
         waiting, listeners = queue_state(connection, settings.fits_queue)
-    return listeners > 0, f"{waiting} names waiting, {listeners} listeners"
+        blocked = is_blocked(connection)
+    return listeners > 0 and not blocked, _and(f"{waiting} names waiting, {listeners} listeners", blocked)
 
 
 def _frames(settings: ServiceSettings) -> tuple[bool, str]:
-    with _prompt(celery_connection(settings)) as connection:
+    with opened(celery_connection(settings)) as connection:
         frames, workers = queue_state(connection, settings.ingest_queue)
         letters, _ = queue_state(connection, settings.dead_letter_queue)
-    return workers > 0, f"{frames} frames waiting, {workers} workers, {letters} dead letters"
+        blocked = is_blocked(connection)
+    return workers > 0 and not blocked, _and(
+        f"{frames} frames waiting, {workers} workers, {letters} dead letters", blocked
+    )
 
 
-def _prompt(connection: Any) -> Any:
-    """The connection, opened within two attempts of PING_SECONDS each."""
-    return connection.ensure_connection(max_retries=1, interval_start=0, timeout=PING_SECONDS)
+def _and(words: str, blocked: str) -> str:
+    return f"{words}; {blocked}" if blocked else words
 
 
 def _workers(app: Celery) -> tuple[bool, str]:
-    names = sorted(name for answer in app.control.ping(timeout=PING_SECONDS) for name in answer)
+    names = sorted(name for answer in app.control.ping(timeout=PROMPT_SECONDS) for name in answer)
     return bool(names), ", ".join(names) or "no worker answers"
 
 

@@ -1,4 +1,4 @@
-"""The processed exchange, where archived frames are announced. The library's only user of kombu."""
+"""The processed exchange, where archived frames are announced."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +11,7 @@ from kombu.exceptions import KombuError, OperationalError
 
 from lco_ingester.exceptions import BrokerDeploymentError, BrokerUnavailableError
 from lco_ingester.frame import Record
+from lco_ingester.rabbitmq import bound_waits
 
 CONNECT_TIMEOUT = 10.0  # seconds
 CONFIRM_TIMEOUT = 30.0  # seconds to wait for the broker's confirm
@@ -35,6 +36,7 @@ class Publisher:
     """
 
     def __init__(self, broker_url: str, exchange_name: str) -> None:
+        bound_waits()
         self._exchange = Exchange(exchange_name, type="fanout", durable=True)
         try:
             connection = Connection(

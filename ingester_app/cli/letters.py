@@ -13,7 +13,7 @@ from typing import Any, TextIO
 
 import click
 
-from ingester_app.broker import celery_connection, create_app, dead_letter_queue
+from ingester_app.broker import celery_connection, create_app, dead_letter_queue, opened
 from ingester_app.cli.deployment import Deployment
 from ingester_app.dead_letter_queue import (
     NOT_REPLAYED,
@@ -25,6 +25,7 @@ from ingester_app.dead_letter_queue import (
     replay,
 )
 from ingester_app.schema import DeadLetter
+from lco_ingester.exceptions import IngesterError
 
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
@@ -47,9 +48,12 @@ def _selected(deployment: Deployment, selection: Selection) -> Iterator[list[Che
     """The letters of the selection, checked out."""
     settings = deployment.settings
     queue = dead_letter_queue(settings)
-    with celery_connection(settings) as connection, checked_out(connection, queue) as letters:
-        now = time.time()
-        yield [each for each in letters if selection.fits(each.letter, now)]
+    try:
+        with opened(celery_connection(settings)) as connection, checked_out(connection, queue) as letters:
+            now = time.time()
+            yield [each for each in letters if selection.fits(each.letter, now)]
+    except IngesterError as error:
+        raise click.ClickException(str(error)) from error
 
 
 def _selecting(command: Callable[..., Any]) -> Callable[..., Any]:
