@@ -1,6 +1,7 @@
 """The listener: names from the FITS exchange become `ingest` tasks."""
 
 import logging
+import os
 import signal
 import sys
 import time
@@ -88,7 +89,7 @@ class Listener(ConsumerMixin):
         """A block that `stop` ends at once, because no name is in hand."""
         self._is_waiting = True
         try:
-            if self.should_stop:
+            if self.should_stop:  # it came just before
                 raise SystemExit(0)
             yield
         finally:
@@ -160,7 +161,7 @@ class Listener(ConsumerMixin):
         """End: at once if we wait for a broker, otherwise after the name in hand."""
         self.should_stop = True
         if self._is_waiting:
-            raise SystemExit(0)
+            os._exit(0)
 
 
 def main() -> int:

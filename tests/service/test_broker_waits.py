@@ -126,7 +126,7 @@ def test_a_process_that_waits_for_its_broker_ends_at_once(
         if number is signal.SIGTERM:
             programs["listener"].wait_for("no broker at")
             programs["worker"].wait_for("no broker at")
-        _expect_end(programs, number, 3)
+        _expect_end(programs, number, 2)
 
 
 def _catches(program: Program) -> bool:
@@ -251,6 +251,7 @@ def test_every_call_to_a_frozen_node_ends(
     monkeypatch.setattr(rabbitmq, "CLOSE_SECONDS", 0.5)
     with _connected(node) as (connection, channel):
         node.freeze()
+        time.sleep(0.2)  # until all its threads stand still
         try:
             with pytest.raises(rabbitmq.NoAnswerError, match=r"no answer from RabbitMQ at 127.0.0.1:\d+ within 0.5 s"):
                 call(connection, channel)
