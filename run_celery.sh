@@ -53,7 +53,10 @@ stop_all() {
     trap '' INT TERM
     for pid in "${!names[@]}"; do kill -TERM "$pid" 2>/dev/null || true; done
     # A process that takes longer is killed. RabbitMQ gets no acknowledgement and delivers its frames again.
-    { sleep "$time_limit" && for pid in "${!names[@]}"; do kill -KILL -- "-$pid" 2>/dev/null || true; done; } &
+    { sleep "$time_limit" && for pid in "${!names[@]}"; do
+        if kill -0 "$pid" 2>/dev/null; then echo "${names[$pid]} did not end within $time_limit s: killed" >&2; fi
+        kill -KILL -- "-$pid" 2>/dev/null || true
+    done; } &
     for pid in "${!names[@]}"; do wait "$pid" 2>/dev/null || true; done
     kill -KILL -- "-$!" 2>/dev/null || true # it ignores SIGTERM as this script does
 }

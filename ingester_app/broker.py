@@ -1,7 +1,12 @@
 """The service's queues and exchanges, Celery's settings, and publishing: everything about brokers."""
 
 import logging
-from collections.abc import Callable
+import os
+import signal
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import PurePath
 from typing import Any
 
@@ -9,8 +14,8 @@ from amqp.exceptions import AccessRefused, AMQPError, MessageNacked, NotAllowed,
 from celery import Celery
 from celery.app.amqp import AMQP
 from celery.schedules import crontab
-from kombu import Exchange, Queue
-from kombu.exceptions import OperationalError
+from kombu import Exchange, Producer, Queue
+from kombu.exceptions import KombuError, OperationalError
 
 from ingester_app.amqp_frames import tolerant_frame_handler
 from ingester_app.error_text import bounded
@@ -19,7 +24,8 @@ from ingester_app.settings import ServiceSettings
 from lco_ingester.broker_connection import Connection, connection_arguments
 from lco_ingester.broker_tls import BrokerTlsError
 from lco_ingester.broker_url import is_rabbitmq
-from lco_ingester.exceptions import BrokerDeploymentError
+from lco_ingester.exceptions import BrokerDeploymentError, BrokerUnavailableError
+from lco_ingester.rabbitmq import BlockedError
 
 INGEST_TASK = "ingest"
 QUEUE_LENGTHS_TASK = "queue_lengths"
@@ -30,11 +36,16 @@ PERIODIC_QUEUE = "periodic"
 HEARTBEAT = 10  # seconds
 CONFIRM_TIMEOUT = 30  # seconds
 LONGEST_SHOWN = 255  # characters of a file's name in the log of Celery and in Flower
+PROMPT_SECONDS = 2.0  # for a command that an operator waits for
+REFUSED_PAUSE = 5.0  # seconds before we ask a broker again that refused us
 # Without a limit a quorum queue of RabbitMQ 4 drops a message at its 20th return; -1 drops it at the first on 3.10.
 NEVER = 1_000_000
 
+
 BROKER_ERRORS = (OperationalError, AMQPError, MessageNacked, OSError)
 """What a publish raises if the broker did not take the message. Anything else is a fault of the message or of ours."""
+
+Publish = Callable[[Producer], None]
 
 logger = logging.getLogger(__name__)
 
@@ -89,6 +100,7 @@ def celery_settings(settings: ServiceSettings) -> dict[str, Any]:
         "broker_use_ssl": connection["ssl"],
         "broker_heartbeat": HEARTBEAT,
         "broker_connection_max_retries": None,
+        "broker_channel_error_retry": True,  # as after consumer_timeout
         "broker_connection_retry_on_startup": True,
         "broker_native_delayed_delivery_queue_type": "quorum",
         "control_queue_exclusive": False,
@@ -178,40 +190,118 @@ def declare_queues(connection: Connection, *queues: Queue) -> None:
             ) from error
 
 
-def prepare_celery_broker(settings: ServiceSettings, stop_waiting: Callable[[], None] = lambda: None) -> None:
+def prepare_celery_broker(settings: ServiceSettings) -> None:
     """Wait for Celery's broker and declare all its queues; warn if it is not RabbitMQ.
 
-    `stop_waiting` is called each second while there is no connection, and may raise. Raises BrokerDeploymentError.
+    Raises BrokerDeploymentError.
     """
     if not is_rabbitmq(settings.broker_url.get_secret_value()):
         logger.warning("this broker has no quorum queues and no confirms: a killed process may lose frames")
     with celery_connection(settings) as connection:
-        wait_until_connected(connection, stop_waiting)
+        wait_until_connected(connection)
         declare_queues(connection, dead_letter_queue(settings), ingest_queue(settings), periodic_queue(settings))
 
 
-def wait_until_connected(connection: Connection, stop_waiting: Callable[[], None]) -> None:
+def wait_until_connected(connection: Connection, *, is_start: bool = True) -> None:
     """Connect, and try again until it succeeds.
 
-    Raises BrokerDeploymentError if the broker refuses the login or the virtual host.
+    A login that is refused at the start is a mistake in the settings: raises BrokerDeploymentError. Later somebody has
+    changed the broker, and may change it back.
     """
 
     def away(error: Exception, interval: float) -> None:
         level = logging.ERROR if isinstance(error, BrokerTlsError) else logging.WARNING
         logger.log(level, "no broker at %s, trying again in %d s: %s", connection.as_uri(), interval, error)
 
+    while True:
+        try:
+            connection.ensure_connection(away, interval_start=1, interval_step=1, interval_max=5)
+            return
+        except (AMQPError, KombuError) as error:
+            refused = _translated(error, connection.as_uri())
+            if is_start and isinstance(refused, BrokerDeploymentError):
+                raise refused from error
+            logger.error("%s. Trying again in %d s", refused, REFUSED_PAUSE)
+        time.sleep(REFUSED_PAUSE)
+
+
+@contextmanager
+def opened(connection: Connection) -> Iterator[Connection]:
+    """The connection, open, for a command that should rather fail than wait.
+
+    Raises BrokerUnavailableError or BrokerDeploymentError, also for what the broker does in the block.
+    """
+    uri = connection.as_uri()
     try:
-        connection.ensure_connection(away, interval_start=1, interval_step=1, interval_max=5, callback=stop_waiting)
-    except (AccessRefused, NotAllowed) as error:
-        raise BrokerDeploymentError(
-            expected=f"a login at {connection.as_uri()}",
+        with connection:
+            yield connection.ensure_connection(max_retries=1, interval_start=0, timeout=PROMPT_SECONDS)
+    except BrokenPipeError:  # nobody reads what the command prints
+        raise
+    except (AMQPError, KombuError, ConnectionError, TimeoutError) as error:
+        raise _translated(error, uri) from error
+
+
+def exit_on_signals() -> None:
+    """End this process with exit code 0 at SIGTERM or SIGINT, until it sets handlers of its own.
+
+    At once, because it has nothing in hand: Python drops a SystemExit that is raised in a finalizer.
+    """
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: os._exit(0))
+
+
+def while_blocked(app: Celery, publish: Publish, stop_waiting: Callable[[], bool]) -> None:
+    """Publish; while RabbitMQ blocks its publishers, try again each second. Raises BlockedError if told to stop.
+
+    All with one producer: a connection that RabbitMQ blocks must stay open, because only it hears the end of the alarm.
+    """
+    with app.producer_or_acquire() as producer:
+        while True:
+            try:
+                return publish(producer)
+            except BlockedError:
+                if stop_waiting():
+                    raise
+                time.sleep(1.0)
+
+
+def is_blocked(connection: Connection) -> str:
+    """Why RabbitMQ blocks publishers; empty if it does not.
+
+    It says so only to a connection that publishes. So this publishes a message that no queue gets. Raises a connection
+    error.
+    """
+    try:
+        with connection.Producer() as producer:
+            producer.publish(b"?", routing_key=f"ingester-health-{uuid.uuid4()}", confirm_timeout=PROMPT_SECONDS)
+    except BlockedError as error:
+        return str(error)
+    except AccessRefused:  # a user that may not write to the default exchange
+        return ""
+    return ""
+
+
+def _translated(error: Exception, uri: str) -> BrokerDeploymentError | BrokerUnavailableError:
+    """The broker's error as ours."""
+    if isinstance(error, (AccessRefused, NotAllowed)):
+        return BrokerDeploymentError(
+            expected=f"a login at {uri}",
             found=str(error),
-            hint="Check user, password and virtual host in FITS_BROKER and BROKER_URL",
-        ) from error
+            hint="Check user, password and virtual host in FITS_BROKER and BROKER_URL, and the user's permissions",
+        )
+    return BrokerUnavailableError(
+        expected=f"an answer from {uri}", found=str(error) or type(error).__name__, hint="Check that RabbitMQ runs"
+    )
 
 
 def dispatch(
-    app: Celery, message: dict[str, Any], path: str, *, countdown: int | None = None, task_id: str | None = None
+    app: Celery,
+    message: dict[str, Any],
+    path: str,
+    *,
+    countdown: int | None = None,
+    task_id: str | None = None,
+    producer: Producer | None = None,
 ) -> None:
     """Publish a frame's message as an `ingest` task; returns when the broker has confirmed it.
 
@@ -225,18 +315,19 @@ def dispatch(
         kwargsrepr="{}",
         countdown=countdown,
         task_id=task_id,
+        producer=producer,
         mandatory=True,
         confirm_timeout=CONFIRM_TIMEOUT,
     )
 
 
-def send_letter(app: Celery, queue: Queue, letter: DeadLetter) -> None:
+def send_letter(app: Celery, queue: Queue, letter: DeadLetter, producer: Producer | None = None) -> None:
     """Publish a dead letter; returns when the broker has confirmed it.
 
     Raises kombu's OperationalError or a connection error.
     """
-    with app.producer_or_acquire() as producer:
-        producer.publish(
+    with app.producer_or_acquire(producer) as used:
+        used.publish(
             letter.to_message(),
             exchange=queue.exchange,
             declare=[queue],

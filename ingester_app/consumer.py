@@ -1,11 +1,13 @@
 """A Celery consumer that believes no message: it rejects what is not a task of ours and restricts what is."""
 
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from celery.utils.log import get_logger
 from celery.worker.consumer import Consumer
+from celery.worker.state import maybe_shutdown
 
 from ingester_app.broker import TASKS
 from ingester_app.delays import DelaysOnThisConnection
@@ -15,6 +17,7 @@ from lco_ingester.broker_url import is_rabbitmq
 
 # On a broker without delays a frame waits in the worker, for at most the pauses of its retries.
 LONGEST_DELAY = timedelta(days=2)
+REFUSED_PAUSE = 5  # seconds before we ask a broker again that refused us
 
 logger = get_logger(__name__)
 
@@ -46,6 +49,35 @@ class RejectingConsumer(Consumer):
         super().__init__(*args, **kwargs)
         delays_in_broker = is_rabbitmq(self.app.conf.broker_url)
         self._longest_delay = None if delays_in_broker else LONGEST_DELAY
+
+    def connect(self) -> Any:
+        """Celery's connect, which ends the worker if the login is refused.
+
+        At the start of a worker `prepare_celery_broker` has logged in. So somebody has changed the broker since then,
+        and may change it back.
+        """
+        while True:
+            try:
+                return super().connect()
+            except (*self.connection_errors, *self.channel_errors) as error:
+                self._wait_after(error)
+
+    def on_connection_error_after_connected(self, exc: Exception) -> None:
+        """Celery's clean-up; a refusal is logged as an error, and waits before the next try."""
+        super().on_connection_error_after_connected(exc)
+        if isinstance(exc, self.channel_errors):
+            self._wait_after(exc)
+
+    def _wait_after(self, error: Exception) -> None:
+        logger.error(
+            "refused by %s, trying again in %d s: %s. Check user, password, virtual host, permissions and the queue",
+            self.conninfo.as_uri(),
+            REFUSED_PAUSE,
+            error,
+        )
+        for _ in range(REFUSED_PAUSE * 5):
+            maybe_shutdown()
+            time.sleep(0.2)
 
     def on_decode_error(self, message: Any, exc: Exception) -> None:
         """Reject a message that cannot be decoded."""

@@ -1,16 +1,17 @@
 """Does everything work that a frame needs? One line for each external service, for people and for health checks."""
 
+import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any
 
 from celery import Celery
 
-from ingester_app.broker import celery_connection, fits_connection, queue_state
+from ingester_app.broker import PROMPT_SECONDS, celery_connection, fits_connection, is_blocked, opened, queue_state
 from ingester_app.settings import ServiceSettings
 from lco_ingester.services import Services
 
-PING_SECONDS = 2.0
+ANSWER_SECONDS = 5.0
 CONNECT_SECONDS = 1.0  # for each URL of a broker: a silent host of a list must not use up the time
 
 
@@ -26,48 +27,70 @@ class Finding:
 def findings(
     settings: ServiceSettings, app: Celery, services: Callable[[], Services], redact: Callable[[str], str]
 ) -> Iterator[Finding]:
-    """Ask every service once. An error of a service is a finding and is never raised. `redact` hides secrets in it."""
-    for finding in _findings(settings, app, services):
+    """Ask every service once, all at the same time; each has ANSWER_SECONDS.
+
+    An error of a service is a finding and is never raised. `redact` hides secrets in it. A question that got no answer
+    stays behind in a daemon thread, which does not keep the process from its end.
+    """
+    asked = [
+        _Question("FITS broker", lambda: _names(settings)),
+        _Question("Celery broker", lambda: _frames(settings)),
+        _Question("workers", lambda: _workers(settings, app)),
+        _Question("S3", lambda: _store(services())),
+        _Question("Archive API", lambda: (True, f"{services().archive.holdings()} frames")),
+    ]
+    end = time.monotonic() + ANSWER_SECONDS
+    for question in asked:
+        finding = question.answer(end)
         yield replace(finding, words=redact(finding.words))
 
 
-def _findings(settings: ServiceSettings, app: Celery, services: Callable[[], Services]) -> Iterator[Finding]:
-    yield _asked("FITS broker", lambda: _names(settings))
-    yield _asked("Celery broker", lambda: _frames(settings))
-    yield _asked("workers", lambda: _workers(settings, app))
-    yield _asked("S3", lambda: _store(services()))
-    yield _asked("Archive API", lambda: (True, f"{services().archive.holdings()} frames"))
+class _Question:
+    """A question to one service, asked in a thread of its own."""
 
+    def __init__(self, what: str, ask: Callable[[], tuple[bool, str]]) -> None:
+        self._finding = Finding(what, False, f"no answer within {ANSWER_SECONDS:g} s")
+        self._ask = ask
+        self._thread = threading.Thread(target=self._run, name=what, daemon=True)
+        self._thread.start()
 
-def _asked(what: str, ask: Callable[[], tuple[bool, str]]) -> Finding:
-    try:
-        well, words = ask()
-    except Exception as error:  # a health check reports what is wrong, and does not fail itself
-        return Finding(what, False, " ".join(str(error).split()) or type(error).__name__)
-    return Finding(what, well, words)
+    def answer(self, end: float) -> Finding:
+        """The finding; that there is no answer, if none came until `end`, in seconds of time.monotonic."""
+        self._thread.join(max(0.0, end - time.monotonic()))
+        return self._finding
+
+    def _run(self) -> None:
+        what = self._finding.what
+        try:
+            self._finding = Finding(what, *self._ask())
+        except Exception as error:  # a health check reports what is wrong, and does not fail itself
+            self._finding = Finding(what, False, " ".join(str(error).split()) or type(error).__name__)
 
 
 def _names(settings: ServiceSettings) -> tuple[bool, str]:
-    with _prompt(fits_connection(settings, CONNECT_SECONDS)) as connection:
+    with opened(fits_connection(settings, CONNECT_SECONDS)) as connection:
         waiting, listeners = queue_state(connection, settings.fits_queue)
-    return listeners > 0, f"{waiting} names waiting, {listeners} listeners"
+        blocked = is_blocked(connection)
+    return listeners > 0 and not blocked, _and(f"{waiting} names waiting, {listeners} listeners", blocked)
 
 
 def _frames(settings: ServiceSettings) -> tuple[bool, str]:
-    with _prompt(celery_connection(settings, CONNECT_SECONDS)) as connection:
+    with opened(celery_connection(settings, CONNECT_SECONDS)) as connection:
         frames, workers = queue_state(connection, settings.ingest_queue)
         letters, _ = queue_state(connection, settings.dead_letter_queue)
-    return workers > 0, f"{frames} frames waiting, {workers} workers, {letters} dead letters"
+        blocked = is_blocked(connection)
+    return workers > 0 and not blocked, _and(
+        f"{frames} frames waiting, {workers} workers, {letters} dead letters", blocked
+    )
 
 
-def _prompt(connection: Any) -> Any:
-    """The connection, opened within two attempts, or one for each URL."""
-    return connection.ensure_connection(max_retries=1, interval_start=0, timeout=PING_SECONDS)
+def _and(words: str, blocked: str) -> str:
+    return f"{words}; {blocked}" if blocked else words
 
 
 def _workers(settings: ServiceSettings, app: Celery) -> tuple[bool, str]:
-    with _prompt(celery_connection(settings, CONNECT_SECONDS)) as connection:
-        answers = app.control.ping(timeout=PING_SECONDS, connection=connection)
+    with opened(celery_connection(settings, CONNECT_SECONDS)) as connection:
+        answers = app.control.ping(timeout=PROMPT_SECONDS, connection=connection)
     names = sorted(name for answer in answers for name in answer)
     return bool(names), ", ".join(names) or "no worker answers"
 

@@ -1,16 +1,19 @@
 """The listener: names from the FITS exchange become `ingest` tasks."""
 
 import logging
+import os
 import signal
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from celery import Celery
-from kombu import Connection
+from kombu import Connection, Producer
+from kombu.exceptions import OperationalError
 from kombu.mixins import ConsumerMixin
 
 from ingester_app import logs
@@ -34,10 +37,12 @@ from ingester_app.settings import ServiceSettings, load_service_settings
 from lco_ingester.exceptions import DoNotRetryError, IngesterError
 from lco_ingester.frame import Named
 from lco_ingester.printable import printable
+from lco_ingester.rabbitmq import BlockedError
 from lco_ingester.redaction import Redactor
 
 PREFETCH = 10
 PAUSE = 5.0  # seconds before a name that could not be dispatched returns to the queue
+RECONNECT_PAUSE = 1.0  # seconds
 SHOWN = 1000  # bytes of a body in its letter
 HINT = 'Publish the absolute path of a file, as JSON {"path": "/…"} in UTF-8'
 
@@ -60,17 +65,59 @@ class Listener(ConsumerMixin):
         self.connection = connection
         self._app = app
         self._settings = settings
+        self._is_waiting = False
+        self._is_start = True
 
     def get_consumers(self, Consumer: Any, channel: Any) -> list[Any]:  # noqa: N803 - kombu's name
         """One consumer on our queue. It gets the raw message because kombu drops what it cannot decode."""
         return [Consumer([fits_queue(self._settings)], on_message=self.on_message, prefetch_count=PREFETCH)]
 
+    def run(self, **_: Any) -> None:
+        """Consume until `should_stop`; after an error of the broker, begin again on a new connection."""
+        self._is_start = False
+        while not self.should_stop:
+            try:
+                for _event in self.consume(limit=None):
+                    pass
+            except (*self.connection_errors, OperationalError) as error:
+                logger.warning("connection to %s lost, connecting again: %s", self.connection.as_uri(), error)
+                self._pause(RECONNECT_PAUSE)
+            except self.channel_errors as error:
+                logger.error(
+                    "refused by %s, trying again in %d s: %s. Check the queue %s and the user's permissions",
+                    self.connection.as_uri(),
+                    PAUSE,
+                    error,
+                    self._settings.fits_queue,
+                )
+                self._pause()
+
     @contextmanager
     def establish_connection(self) -> Iterator[Connection]:
-        """A connection; waits until there is one or until `should_stop`."""
+        """A connection; waits until there is one or until `stop`."""
         with self.create_connection() as connection:
-            wait_until_connected(connection, self.stop_waiting)
+            with self.waiting():
+                wait_until_connected(connection, is_start=self._is_start)
             yield connection
+
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        """A block that `stop` ends at once, because no name is in hand."""
+        self._is_waiting = True
+        try:
+            if self.should_stop:  # it came just before
+                raise SystemExit(0)
+            yield
+        finally:
+            self._is_waiting = False
+
+    @cached_property
+    def _producer(self) -> Producer:
+        """One for all names, and not Celery's pool.
+
+        The pool closes a connection after an error, but a connection that RabbitMQ blocks must hear the alarm's end.
+        """
+        return self._app.amqp.Producer(self._app.connection_for_write())
 
     def on_consume_ready(self, connection: Connection, channel: Any, consumers: Any, **_: Any) -> None:
         """Log that the listener is ready."""
@@ -83,6 +130,10 @@ class Listener(ConsumerMixin):
         """
         try:
             done = self._settle(message.body)
+        except BlockedError:  # logged when it began
+            self._pause()
+            message.requeue()
+            return
         except Exception as error:  # an exception here would end the loop with the message unacknowledged
             event = "a name could not be dispatched and is given back"
             logs.report(logger, logging.ERROR, event, exception=traceback_of(error))
@@ -105,7 +156,7 @@ class Listener(ConsumerMixin):
             return _Done(logging.INFO, "ignored", {"path": path})
         message = FrameMessage(Named(path), first_time=time.time()).to_message()
         try:
-            dispatch(self._app, message, path)
+            dispatch(self._app, message, path, producer=self._producer)
         except BROKER_ERRORS:
             raise
         except Exception as error:  # it would fail again, also if the broker is well
@@ -126,18 +177,19 @@ class Listener(ConsumerMixin):
             worker="listener",
             message=message,
         )
-        send_letter(self._app, dead_letter_queue(self._settings), letter)
+        send_letter(self._app, dead_letter_queue(self._settings), letter, self._producer)
         return _Done(logging.ERROR, letter.text, {"path": path, "reason": reason})
 
-    def _pause(self) -> None:
-        end = time.monotonic() + PAUSE
+    def _pause(self, seconds: float = PAUSE) -> None:
+        end = time.monotonic() + seconds
         while time.monotonic() < end and not self.should_stop:
             time.sleep(0.1)
 
-    def stop_waiting(self) -> None:
-        """End the wait for a broker if `should_stop`."""
-        if self.should_stop:
-            raise SystemExit(0)
+    def stop(self, *_: Any) -> None:
+        """End: at once if we wait for a broker, otherwise after the name in hand."""
+        self.should_stop = True
+        if self._is_waiting:
+            os._exit(0)
 
 
 def _refusal(body: bytes | str, refused: Refused) -> DoNotRetryError:
@@ -162,10 +214,11 @@ def listen(settings: ServiceSettings) -> int:
     try:
         listener = Listener(fits_connection(settings), create_app(settings), settings)
         for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: setattr(listener, "should_stop", True))
-        with listener.establish_connection() as connection:
+            signal.signal(number, listener.stop)
+        with listener.establish_connection() as connection, listener.waiting():
             declare_queues(connection, fits_queue(settings))
-        prepare_celery_broker(settings, listener.stop_waiting)
+        with listener.waiting():
+            prepare_celery_broker(settings)
         listener.run()
     except IngesterError as error:
         print(printable(redact(str(error))), file=sys.stderr)

@@ -5,6 +5,7 @@ import random
 import socket
 import sys
 import time
+from multiprocessing.sharedctypes import RawValue
 from typing import Any
 
 from celery import Celery, Task, signals
@@ -16,11 +17,13 @@ from ingester_app.broker import (
     ARCHIVE_HOLDINGS_TASK,
     INGEST_TASK,
     QUEUE_LENGTHS_TASK,
+    Publish,
     create_app,
     dead_letter_queue,
     dispatch,
     prepare_celery_broker,
     send_letter,
+    while_blocked,
 )
 from ingester_app.error_text import text_of
 from ingester_app.ingest import TaskContext, settings_fingerprint
@@ -48,12 +51,14 @@ def create_worker_app(settings: ServiceSettings) -> Celery:
     """The Celery app of `broker.create_app` with the tasks and the signal handlers of a worker."""
     app = create_app(settings)
     redact = Redactor(settings.secrets())
-    _add_tasks(app, settings, redact)
-    _connect_signals(settings, redact)
+    # Shared with the children by fork. Without a lock, which a killed child could hold for ever.
+    is_stopping = RawValue("b", 0)
+    _add_tasks(app, settings, redact, is_stopping)
+    _connect_signals(settings, redact, is_stopping)
     return app
 
 
-def _add_tasks(app: Celery, settings: ServiceSettings, redact: Redactor) -> None:
+def _add_tasks(app: Celery, settings: ServiceSettings, redact: Redactor, is_stopping: Any) -> None:
     letters = dead_letter_queue(settings)
     rules, checks, policies = RecordRules.of(settings), CheckPolicy.of(settings), retry_policies(settings)
     fingerprint = settings_fingerprint(settings)
@@ -62,6 +67,10 @@ def _add_tasks(app: Celery, settings: ServiceSettings, redact: Redactor) -> None
         """This process's services, each behind its circuit breaker."""
         return guarded(open_services(settings, redact), settings.breaker_failures, settings.breaker_seconds)
 
+    def publish(send: Publish) -> None:
+        """A frame in hand waits while RabbitMQ blocks publishers, because each return would count as a delivery."""
+        while_blocked(app, send, lambda: bool(is_stopping.value))
+
     def context_of(task: Task) -> TaskContext:
         return TaskContext(
             services=services,
@@ -69,10 +78,17 @@ def _add_tasks(app: Celery, settings: ServiceSettings, redact: Redactor) -> None
             checks=checks,
             file_at=lambda path: PathFile(path, settings.data_roots),
             retry_policies=policies,
-            retry=lambda again, seconds: dispatch(
-                app, again.to_message(), path_of(again.frame), countdown=seconds, task_id=task.request.id
+            retry=lambda again, seconds: publish(
+                lambda producer: dispatch(
+                    app,
+                    again.to_message(),
+                    path_of(again.frame),
+                    countdown=seconds,
+                    task_id=task.request.id,
+                    producer=producer,
+                )
             ),
-            bury=lambda letter: send_letter(app, letters, letter),
+            bury=lambda letter: publish(lambda producer: send_letter(app, letters, letter, producer)),
             worker=task.request.hostname or socket.gethostname(),
             jitter=random.random,
             settings_fingerprint=fingerprint,
@@ -88,7 +104,11 @@ def _add_tasks(app: Celery, settings: ServiceSettings, redact: Redactor) -> None
             if not error.is_newer or _has_waited(message, policies[FailureKind.DEPLOYMENT].total):
                 raise  # Celery rejects the message, and RabbitMQ dead-letters it
             logger.warning("left to a worker of a later release: %s", error)
-            dispatch(app, message, "", countdown=NEWER_AFTER, task_id=task.request.id)
+            publish(
+                lambda producer: dispatch(
+                    app, message, "", countdown=NEWER_AFTER, task_id=task.request.id, producer=producer
+                )
+            )
             return "left to a worker of a later release"
         redelivered = bool((task.request.delivery_info or {}).get("redelivered"))
         with logs.bound(task_id=task.request.id):
@@ -115,7 +135,7 @@ def _has_waited(message: dict[str, Any], seconds: float) -> bool:
     return not isinstance(first_time, (int, float)) or not -CLOCKS_DIFFER <= time.time() - first_time <= seconds
 
 
-def _connect_signals(settings: ServiceSettings, redact: Redactor) -> None:
+def _connect_signals(settings: ServiceSettings, redact: Redactor, is_stopping: Any) -> None:
     @signals.setup_logging.connect(weak=False)
     def configure_logging(**_: Any) -> None:
         """Our logs in place of Celery's."""
@@ -131,6 +151,11 @@ def _connect_signals(settings: ServiceSettings, redact: Redactor) -> None:
             prepare_celery_broker(settings)
         except BrokerDeploymentError as error:
             sys.exit(redact(str(error)))
+
+    @signals.worker_shutting_down.connect(weak=False)
+    def stop(**_: Any) -> None:
+        """Tell the children that they must not wait any longer."""
+        is_stopping.value = 1
 
     @signals.worker_process_shutdown.connect(weak=False)
     def close(**_: Any) -> None:

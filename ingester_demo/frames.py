@@ -43,7 +43,7 @@ def parser() -> argparse.ArgumentParser:
 def _declare_queue(settings: ServiceSettings) -> None:
     """Declare the listener's queue, which keeps the names if the listener starts later."""
     with fits_connection(settings) as connection:
-        wait_until_connected(connection, lambda: None)
+        wait_until_connected(connection)
         declare_queues(connection, fits_queue(settings))
 
 

@@ -10,6 +10,7 @@ from kombu.utils.url import parse_url
 
 from lco_ingester.broker_tls import BrokerTls, BrokerTlsError
 from lco_ingester.broker_url import rabbitmq_urls
+from lco_ingester.rabbitmq import AMQPConnection
 
 # Seconds for the TCP connection, and again for the answer of the broker.
 CONNECT_TIMEOUT = 10.0
@@ -37,11 +38,19 @@ def connection_arguments(text: str, tls: BrokerTls, connect_timeout: float | Non
     }
 
 
+class Transport(pyamqp.Transport):  # type: ignore[misc]
+    """kombu's transport, on whose connections every wait ends."""
+
+    Connection = AMQPConnection
+
+
 class SSLTransport(pyamqp.SSLTransport):  # type: ignore[misc]
     """kombu's transport, which expects in the certificate the name of the host that it connects to.
 
     kombu itself keeps the name of the first URL for all others of the list, and 127.0.0.1 for localhost.
     """
+
+    Connection = AMQPConnection
 
     def establish_connection(self) -> Any:
         """Connect. Raises BrokerTlsError if the handshake fails."""
@@ -106,7 +115,7 @@ class Connection(kombu.Connection):  # type: ignore[misc]
     def get_transport_cls(self) -> Any:
         """kombu's transport of the URL's scheme, or ours in its place."""
         found = super().get_transport_cls()
-        return SSLTransport if found is pyamqp.SSLTransport else found
+        return {pyamqp.Transport: Transport, pyamqp.SSLTransport: SSLTransport}.get(found, found)
 
 
 class _PooledConnection(PooledConnection, Connection):  # type: ignore[misc]

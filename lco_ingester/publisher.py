@@ -1,4 +1,4 @@
-"""The processed exchange, where archived frames are announced. The library's only user of kombu."""
+"""The processed exchange, where archived frames are announced."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,5 +1,6 @@
 """`ingester health`: one line for each external service and for the workers."""
 
+import logging
 import sys
 
 import click
@@ -18,6 +19,7 @@ def health_command(deployment: Deployment) -> None:
     from lco_ingester.services import open_services
 
     settings, redact = deployment.settings, deployment.redact
+    logging.disable(logging.WARNING)  # the lines say it
     well = True
     for finding in findings(settings, create_app(settings), lambda: open_services(settings, redact), redact):
         click.echo(printable(f"{'ok ' if finding.well else 'BAD'}  {finding.what:<14} {finding.words}"))

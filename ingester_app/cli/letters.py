@@ -24,7 +24,7 @@ from typing import Any, TextIO, TypeVar
 
 import click
 
-from ingester_app.broker import BROKER_ERRORS, celery_connection, create_app, dead_letter_queue
+from ingester_app.broker import celery_connection, create_app, dead_letter_queue, opened
 from ingester_app.cli.deployment import Deployment
 from ingester_app.dead_letter_queue import (
     LONGEST_PATH,
@@ -40,6 +40,7 @@ from ingester_app.dead_letter_queue import (
 )
 from ingester_app.dead_letters import REASONS, STEPS
 from ingester_app.schema import DeadLetter
+from lco_ingester.exceptions import IngesterError
 from lco_ingester.printable import printable
 
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -209,12 +210,12 @@ def _received(
 ) -> Generator[T, None, None]:
     """What `work` makes of the letters in the queue. Raises click.ClickException if the broker fails."""
     settings = deployment.settings
+    queue = dead_letter_queue(settings)
     try:
-        with celery_connection(settings) as connection, checked_out(connection, dead_letter_queue(settings)) as letters:
+        with opened(celery_connection(settings)) as connection, checked_out(connection, queue) as letters:
             yield from work(letters)
-    except BROKER_ERRORS as error:
-        said = " ".join(str(error).split()) or type(error).__name__
-        raise click.ClickException(f"the broker at BROKER_URL failed: {said}") from error
+    except IngesterError as error:
+        raise click.ClickException(str(error)) from error
 
 
 def _check_codes(deployment: Deployment, selection: Selection) -> None:

@@ -4,19 +4,23 @@ Each role runs in this process, so that signals and the exit code are its own. F
 of the role (`celery worker`, `celery beat`, `celery flower`).
 """
 
+import os
 import sys
+import threading
 from collections.abc import Callable
 from typing import Any
 
 import click
 
-from ingester_app.broker import PERIODIC_QUEUE, create_app
+from ingester_app.broker import PERIODIC_QUEUE, create_app, exit_on_signals
 from ingester_app.cli.deployment import Deployment
 
 # Gossip and mingle only cost start-up time: no worker needs to know of another.
 _ALONE = ("--without-gossip", "--without-mingle")
 # Beat needs no file: its tasks run every few minutes, so a schedule that is lost at a restart costs nothing.
 _IN_MEMORY = ("--scheduler", "celery.beat:Scheduler")
+
+FLOWER_END_SECONDS = 1.0
 
 
 @click.group("run")
@@ -25,6 +29,7 @@ def run_group() -> None:
 
     Arguments after `--` go to Celery's own command, for example: ingester run worker -- --max-tasks-per-child=1000
     """
+    exit_on_signals()  # until the role sets handlers of its own: a worker does that after it has reached the broker
 
 
 @run_group.command("listener")
@@ -94,7 +99,13 @@ def run_beat(deployment: Deployment, rest: tuple[str, ...]) -> None:
 )  # fmt: skip
 def run_flower(deployment: Deployment, address: str, port: int, rest: tuple[str, ...]) -> None:
     """Flower: a page on workers and tasks. Optional."""
-    _celery(_with_logs(deployment), "flower", f"--address={address}", f"--port={port}", *rest)
+    try:
+        _celery(_with_logs(deployment), "flower", f"--address={address}", f"--port={port}", *rest)
+    finally:
+        # Python waits at its end for threads of Flower that may wait for the broker.
+        end = threading.Timer(FLOWER_END_SECONDS, os._exit, (0,))
+        end.daemon = True
+        end.start()
 
 
 def _with_logs(deployment: Deployment) -> Any:

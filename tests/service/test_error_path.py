@@ -232,7 +232,7 @@ class Message:
 class NoPause(Listener):
     """The listener, without its wait before it gives a name back."""
 
-    def _pause(self) -> None:
+    def _pause(self, seconds: float = 0.0) -> None:
         pass
 
 

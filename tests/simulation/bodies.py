@@ -82,9 +82,11 @@ class _Name:
 
 
 class _Listener(Listener):
-    """The real listener, without its wait before it gives a name back."""
+    """The real listener, without its wait before it gives a name back, and without its connection."""
 
-    def _pause(self) -> None:
+    _producer = None
+
+    def _pause(self, seconds: float = 0) -> None:
         """The virtual clock stands still."""
 
 

@@ -16,7 +16,9 @@ from tests.support.ports import free_port
 
 START_SECONDS = 60
 # Debian's own script of this name changes to a user without access to our directory; the program behind it does not.
-PROGRAM = shutil.which("rabbitmq-server", path=f"/usr/lib/rabbitmq/bin:{os.environ.get('PATH', '')}:/usr/local/sbin")
+_PATH = f"/usr/lib/rabbitmq/bin:{os.environ.get('PATH', '')}:/usr/local/sbin"
+PROGRAM = shutil.which("rabbitmq-server", path=_PATH)
+CONTROL = shutil.which("rabbitmqctl", path=_PATH)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +114,32 @@ class RabbitNode:
     def stop(self) -> None:
         """SIGTERM to the node."""
         self._end(signal.SIGTERM)
+
+    def control(self, *arguments: str) -> str:
+        """What `rabbitmqctl` answers."""
+        command = [str(CONTROL), "--node", self._environment["RABBITMQ_NODENAME"], *arguments]
+        ended = subprocess.run(command, env=self._environment, capture_output=True, text=True, check=False, timeout=60)
+        if ended.returncode:
+            raise RuntimeError(f"{arguments}: {ended.stdout}{ended.stderr}")
+        return ended.stdout
+
+    @contextmanager
+    def memory_alarm(self) -> Iterator[None]:
+        """The node blocks publishers: low on memory."""
+        self.control("set_vm_memory_high_watermark", "0.0000001")
+        try:
+            yield
+        finally:
+            self.control("set_vm_memory_high_watermark", "absolute", "2GB")
+
+    @contextmanager
+    def disk_alarm(self) -> Iterator[None]:
+        """The node blocks publishers: low on disk."""
+        self.control("set_disk_free_limit", "1000000000000000")
+        try:
+            yield
+        finally:
+            self.control("set_disk_free_limit", "50MB")
 
     def freeze(self) -> None:
         """SIGSTOP: connections stay, and it does not answer."""
