@@ -55,6 +55,8 @@ def _open(settings: Settings) -> Services:
             session_token=_text(settings.aws_session_token),
             region=settings.aws_default_region,
             endpoint_url=settings.aws_endpoint_url_s3,
+            timeout=settings.s3_timeout,
+            minimum_rate=settings.s3_minimum_rate,
         ),
         archive=Archive(settings.api_root, settings.auth_token.get_secret_value(), settings.api_timeout),
         publisher=_publisher(settings),

@@ -53,7 +53,11 @@ def left_behind(s3: S3Server) -> list[Any]:
 
 
 def store_at(url: str, bucket: str) -> Store:
-    credentials = {"access_key_id": "demo", "secret_access_key": "demo-secret", "region": "us-east-1"}
+    credentials: dict[str, Any] = {
+        "access_key_id": "demo",
+        "secret_access_key": "demo-secret",
+        "region": "us-east-1",
+    }
     return open_store(bucket, endpoint_url=url, max_put=MIN_PART, **credentials)
 
 
