@@ -9,7 +9,7 @@ import io
 import socket
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
@@ -206,8 +206,7 @@ class _LimitedReader(io.RawIOBase):
         return count
 
     def close(self) -> None:
-        with suppress(OSError):
-            self._raw.close()
+        self._raw.close()
         super().close()
 
 

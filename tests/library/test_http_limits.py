@@ -11,6 +11,7 @@ import threading
 import time
 import tracemalloc
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +22,10 @@ from lco_ingester.archive import MAX_ANSWER, Archive
 from lco_ingester.exceptions import ArchiveUnavailableError, BackoffRetryError, StoreUnavailableError
 from lco_ingester.record.stored_object import StoredObject
 from lco_ingester.store import EXPECT_FROM, Store, open_store
-from tests.support.raw_server import Told, full_port, make_certificate, raw_server, whole
+from tests.support.raw_server import RawServer, Told, full_port, make_certificate, raw_server, whole
 
-TIMEOUT = 0.4  # seconds of a whole call
-LATEST = TIMEOUT + 1.5  # on a busy machine
+TIMEOUT = 0.3  # seconds of a whole call
+LATEST = 5.0  # on a busy machine; botocore waits up to 1 s for "100 Continue"
 TARGET = StoredObject("coj/a-e00.fits", "image/fits", "attachment; filename=a-e00.fits", "STANDARD")
 SMALL = b"the bytes of a frame"
 LARGE = bytes(2 * EXPECT_FROM)  # sent after "Expect: 100-continue"
@@ -32,11 +33,14 @@ HUGE = bytes(24 * 2**20)  # more than the system takes in advance
 BEGUN = b"<InitiateMultipartUploadResult><UploadId>u</UploadId></InitiateMultipartUploadResult>"
 
 
+@cache
 def archive_at(port: int, scheme: str = "http", timeout: float = TIMEOUT) -> Archive:
     return Archive(f"{scheme}://127.0.0.1:{port}/", "hush", timeout)
 
 
+@cache
 def store_at(port: int, scheme: str = "http", timeout: float = TIMEOUT, **options: Any) -> Store:
+    """A new client takes much longer than a call, so the tests of a server share it."""
     keys = {"access_key_id": "a", "secret_access_key": "b", "region": "us-east-1"}
     url = f"{scheme}://127.0.0.1:{port}"
     return open_store("frames", endpoint_url=url, timeout=timeout, **{"minimum_rate": 1e12, **keys, **options})
@@ -101,22 +105,29 @@ def assert_ends_in_time(call: str, port: int, scheme: str = "http", text: str = 
     assert text in str(raised.value)
 
 
+@pytest.fixture(scope="module")
+def server() -> Iterator[RawServer]:
+    """A server that many tests share; each gives it an answer."""
+    with raw_server(whole()) as running:
+        yield running
+
+
 # Time
 
 
 @each_call
 @each_place
-def test_a_server_that_sends_a_byte_now_and_then_is_given_up(call: str, place: str) -> None:
+def test_a_server_that_sends_a_byte_now_and_then_is_given_up(call: str, place: str, server: RawServer) -> None:
     if call == "S3 HEAD" and place not in IN_THE_HEAD:
         pytest.skip("the answer to HEAD has no body")
-    with raw_server(begins_uploads(Told(*PLACES[place]))) as server:
-        assert_ends_in_time(call, server.port, text=f"an answer within {TIMEOUT:g} s")
+    server.answer = begins_uploads(Told(*PLACES[place]))
+    assert_ends_in_time(call, server.port, text=f"an answer within {TIMEOUT:g} s")
 
 
 @each_call
-def test_a_server_that_says_nothing_is_given_up(call: str) -> None:
-    with raw_server(begins_uploads(Told())) as server:
-        assert_ends_in_time(call, server.port, text=f"an answer within {TIMEOUT:g} s")
+def test_a_server_that_says_nothing_is_given_up(call: str, server: RawServer) -> None:
+    server.answer = begins_uploads(Told())
+    assert_ends_in_time(call, server.port, text=f"an answer within {TIMEOUT:g} s")
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
@@ -137,9 +148,9 @@ def test_a_slow_upload_has_time_in_proportion_to_its_size() -> None:
     """An upload at a tenth of the minimum rate ends; one above it does not."""
     with raw_server(Told(reads_slowly=True), buffer=4096) as server:
         begun = time.monotonic()
-        with pytest.raises(StoreUnavailableError, match=r"an answer within 1\.4 s"):
+        with pytest.raises(StoreUnavailableError, match=r"an answer within 1\.3 s"):
             put(store_at(server.port, minimum_rate=len(HUGE)), HUGE)
-        assert time.monotonic() - begun > 1.3
+        assert time.monotonic() - begun > 1.2
 
 
 def test_the_completion_of_an_upload_in_parts_may_take_longer() -> None:
@@ -175,6 +186,8 @@ def test_a_tls_handshake_that_stands_still_is_given_up(call: str) -> None:
 def test_a_proxy_that_answers_slowly_is_given_up(call: str, place: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with raw_server(Told(*PLACES[place])) as server:
         monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{server.port}")
+        store_at.cache_clear()
+        archive_at.cache_clear()
         assert_ends_in_time(call, 443, "https")
         assert server.asked[0].startswith("CONNECT 127.0.0.1:443")
 
@@ -233,22 +246,22 @@ FLOODS = {
 }
 
 
-@pytest.mark.parametrize("call", ["archive GET", "archive POST", "S3 GET", "S3 PUT"])
+@pytest.mark.parametrize("call", ["archive GET", "S3 GET", "S3 PUT"])
 @pytest.mark.parametrize("place", FLOODS)
-def test_an_answer_without_an_end_takes_little_memory_and_time(call: str, place: str) -> None:
+def test_an_answer_without_an_end_takes_little_memory_and_time(call: str, place: str, server: RawServer) -> None:
     if call.startswith("S3") and place.startswith("gzip"):
         pytest.skip("botocore decompresses nothing")
-    with raw_server(FLOODS[place]) as server:
-        tracemalloc.start()
-        begun = time.monotonic()
-        try:
-            with pytest.raises(BackoffRetryError) as raised:
-                CALLS[call](server.port, "http", 8)
-            assert tracemalloc.get_traced_memory()[1] < 5 * MAX_ANSWER
-        finally:
-            tracemalloc.stop()
-        assert time.monotonic() - begun < 20
-        assert type(raised.value) is (ArchiveUnavailableError if "archive" in call else StoreUnavailableError)
+    server.answer = lambda _: FLOODS[place]
+    tracemalloc.start()
+    begun = time.monotonic()
+    try:
+        with pytest.raises(BackoffRetryError) as raised:
+            CALLS[call](server.port, "http", 4)
+        assert tracemalloc.get_traced_memory()[1] < 5 * MAX_ANSWER
+    finally:
+        tracemalloc.stop()
+    assert time.monotonic() - begun < 20
+    assert type(raised.value) is (ArchiveUnavailableError if "archive" in call else StoreUnavailableError)
 
 
 @pytest.mark.parametrize(
@@ -284,14 +297,16 @@ def test_after_a_cut_call_the_next_one_works_on_a_new_connection(place: str) -> 
 
 @pytest.mark.parametrize("content", [SMALL, LARGE], ids=["small", "with Expect"])
 @pytest.mark.parametrize("place", PLACES)
-def test_after_a_cut_put_the_next_one_works_on_a_new_connection(place: str, content: bytes) -> None:
+def test_after_a_cut_put_the_next_one_works_on_a_new_connection(place: str, content: bytes, server: RawServer) -> None:
     bad = [Told(*PLACES[place])]
-    with raw_server(lambda _: bad.pop() if bad else whole(b"", b"x-amz-version-id: v1")) as server:
-        store = store_at(server.port)
-        with pytest.raises(StoreUnavailableError, match=r"S3 key coj/a-e00\.fits"):
-            put(store, content)
-        assert [put(store, content) for _ in range(3)] == ["v1"] * 3
-        assert server.connections == 2
+    server.answer = lambda _: bad.pop() if bad else whole(b"", b"x-amz-version-id: v1")
+    store = store_at(server.port)
+    before = server.connections
+    with pytest.raises(StoreUnavailableError, match=r"S3 key coj/a-e00\.fits"):
+        put(store, content)
+    cut = server.connections
+    assert [put(store, content) for _ in range(3)] == ["v1"] * 3
+    assert (cut - before, server.connections - cut) in ((1, 1), (0, 1)), "the first may use one that was left open"
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
@@ -324,7 +339,7 @@ def soft_time_limit() -> Iterator[Callable[[], None]]:
 @pytest.mark.parametrize("call", [call for call in CALLS if call != "S3 PUT of a part"])
 @pytest.mark.parametrize("place", ["nothing", "status line", "header", "body"])
 def test_the_soft_time_limit_of_a_task_stays_what_it_is(
-    call: str, place: str, soft_time_limit: Callable[[], None]
+    call: str, place: str, soft_time_limit: Callable[[], None], server: RawServer
 ) -> None:
     def answer(_: str) -> Told:
         soft_time_limit()
@@ -332,7 +347,8 @@ def test_the_soft_time_limit_of_a_task_stays_what_it_is(
 
     if (call, place) == ("S3 HEAD", "body"):
         pytest.skip("the answer to HEAD has no body")
-    with raw_server(answer) as server, pytest.raises(SoftTimeLimitExceeded):
+    server.answer = answer
+    with pytest.raises(SoftTimeLimitExceeded):
         CALLS[call](server.port, "http", 5)
 
 
