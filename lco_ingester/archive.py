@@ -287,7 +287,9 @@ def _retry_after(answer: requests.Response) -> float | None:
 def _quote(answer: requests.Response) -> str:
     if "html" in answer.headers.get("Content-Type", ""):
         return "an HTML page"
-    return " ".join(answer.text.split())[:_MAX_QUOTED]
+    # Not answer.text, which may search megabytes for their encoding.
+    beginning = answer.content[: 8 * _MAX_QUOTED].decode("utf-8", "replace")
+    return " ".join(beginning.split())[:_MAX_QUOTED]
 
 
 @contextmanager

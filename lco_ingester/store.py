@@ -290,6 +290,8 @@ def _translated(bucket: str, key: str) -> Iterator[None]:
     except StoreUnavailableError as error:
         error.detail = error.detail or _at(key)
         raise
+    except RecursionError as error:  # in botocore's reading of XML
+        raise StoreUnavailableError(detail=_at(key), expected="an answer of S3", found="XML nested too deep") from error
     except boto.ClientError as error:
         raise _of_answer(error, bucket, key) from error
     except boto.BotoCoreError as error:

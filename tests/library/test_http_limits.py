@@ -19,7 +19,7 @@ import pytest
 from celery.exceptions import SoftTimeLimitExceeded
 
 from lco_ingester.archive import MAX_ANSWER, Archive
-from lco_ingester.exceptions import ArchiveUnavailableError, BackoffRetryError, StoreUnavailableError
+from lco_ingester.exceptions import ArchiveUnavailableError, BackoffRetryError, IngesterError, StoreUnavailableError
 from lco_ingester.record.stored_object import StoredObject
 from lco_ingester.store import EXPECT_FROM, Store, open_store
 from tests.support.raw_server import RawServer, Told, full_port, make_certificate, raw_server, whole
@@ -272,6 +272,25 @@ def test_an_answer_that_is_too_large_is_named_so(call: str, place: str, limit: i
     text = f"expected an answer of at most {limit} MB, found an answer that is too large"
     with raw_server(FLOODS[place]) as server, pytest.raises(BackoffRetryError, match=text):
         CALLS[call](server.port, "http", 60)
+
+
+def laughs() -> bytes:
+    """An XML document of ten lines that stands for a billion words."""
+    steps = b"".join(b'<!ENTITY l%d "%b">' % (n, b"&l%d;" % (n - 1) * 10) for n in range(1, 10))
+    return b'<?xml version="1.0"?><!DOCTYPE x [<!ENTITY l0 "lol">' + steps + b"]><x>&l9;</x>"
+
+
+@pytest.mark.parametrize("status", [b"200 OK", b"500 Internal Server Error"])
+@pytest.mark.parametrize("body", [laughs(), b"<a>" * 100_000 + b"</a>" * 100_000], ids=["entities", "depth"])
+def test_xml_that_expands_takes_little_memory(body: bytes, status: bytes, server: RawServer) -> None:
+    server.answer = lambda _: whole(body, status=status)
+    tracemalloc.start()
+    try:
+        with pytest.raises(IngesterError):
+            store_at(server.port, timeout=30).check()
+        assert tracemalloc.get_traced_memory()[1] < 5 * MAX_ANSWER
+    finally:
+        tracemalloc.stop()
 
 
 def test_an_answer_of_nearly_the_limit_is_read() -> None:
