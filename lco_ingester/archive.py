@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 import requests
+import requests.adapters
 import requests.cookies
 
 from lco_ingester.archive_answers import (
@@ -29,11 +30,14 @@ from lco_ingester.exceptions import (
     IngesterError,
 )
 from lco_ingester.frame import Record
+from lco_ingester.http_limits import MEBIBYTE, Call, limited, limited_call
 from lco_ingester.redaction import Redactor
 
-CONNECT_TIMEOUT = 10.0  # seconds
+MAX_ANSWER = 8 * MEBIBYTE  # bytes, after decompression; a page of a list has some 100 KB
+CONNECT_TIMEOUT = 10.0  # seconds, for each address of the host
 PAGE = 100  # frames in one answer
 MAX_PAGES = 50  # of a contains-match on the basename, if the archive is too old for an exact match
+_PIECE = 64 * 1024  # bytes of an answer that are decompressed at a time
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +53,7 @@ class DuplicateVersion:
 
 
 class Archive:
-    """One Archive API, over one connection that stays open."""
+    """One Archive API, over one connection that stays open. Each call ends within `timeout` seconds."""
 
     def __init__(
         self,
@@ -61,8 +65,8 @@ class Archive:
     ) -> None:
         self._redact = redact or Redactor((auth_token,))
         self._root = api_root
-        self._timeout = (CONNECT_TIMEOUT, timeout)
-        self._session = session or requests.Session()
+        self._timeout = timeout
+        self._session = session or _limited_session()
         self._headers = {**self._session.headers, "Accept": "application/json"}
         if auth_token:
             self._headers["Authorization"] = f"Token {auth_token}"
@@ -185,10 +189,11 @@ class Archive:
         if cookies:
             request.prepare_cookies(cookies)
         adapter = self._session.get_adapter(request.url or "")
-        answer = adapter.send(request, timeout=self._timeout, **self._environment)
-        if "Set-Cookie" in answer.headers:
-            requests.cookies.extract_cookies_to_jar(cookies, request, answer.raw)  # type: ignore[no-untyped-call]
-        answer.content  # noqa: B018  # read it now, so that the connection is free for the next request
+        with limited_call(self._timeout, MAX_ANSWER, ArchiveUnavailableError) as call:
+            answer = adapter.send(request, timeout=(CONNECT_TIMEOUT, self._timeout), **self._environment)
+            if "Set-Cookie" in answer.headers:
+                requests.cookies.extract_cookies_to_jar(cookies, request, answer.raw)  # type: ignore[no-untyped-call]
+            _read_content(answer, call)  # now, so that the connection is free for the next request
         return answer
 
     @cached_property
@@ -197,12 +202,46 @@ class Archive:
         return dict(self._session.merge_environment_settings(self._root, {}, None, None, None))
 
 
+class _LimitedAdapter(requests.adapters.HTTPAdapter):
+    """requests' own adapter, with connections that keep to the limits of a call."""
+
+    def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
+        super().init_poolmanager(*arguments, **options)
+        self.poolmanager.pool_classes_by_scheme = limited(self.poolmanager.pool_classes_by_scheme)
+
+    def proxy_manager_for(self, proxy: str, **options: Any) -> Any:
+        manager = super().proxy_manager_for(proxy, **options)
+        manager.pool_classes_by_scheme = limited(manager.pool_classes_by_scheme)
+        return manager
+
+
+def _limited_session() -> requests.Session:
+    session = requests.Session()
+    session.mount("http://", _LimitedAdapter())
+    session.mount("https://", _LimitedAdapter())
+    return session
+
+
+def _read_content(answer: requests.Response, call: Call) -> None:
+    """Read the body as `answer.content` does, but stop where it is too large, also after decompression."""
+    body = bytearray()
+    try:
+        for piece in answer.iter_content(_PIECE):
+            body += piece
+            call.check_size(len(body))
+    except BaseException:
+        answer.close()  # the rest of the answer is still on this connection
+        raise
+    answer._content = bytes(body)
+
+
 @contextmanager
 def _translated(frame: str, root: str) -> Iterator[None]:
     """The one place where requests' errors become ours."""
     try:
         yield
-    except IngesterError:
+    except IngesterError as error:
+        error.frame = error.frame or frame
         raise
     except (
         requests.exceptions.MissingSchema,

@@ -58,6 +58,8 @@ def _open(settings: Settings, redact: Redactor) -> Services:
             region=settings.aws_default_region,
             endpoint_url=settings.aws_endpoint_url_s3,
             redact=redact,
+            timeout=settings.s3_timeout,
+            minimum_rate=settings.s3_minimum_rate,
         ),
         archive=Archive(settings.api_root, settings.auth_token.get_secret_value(), settings.api_timeout, redact=redact),
         publisher=_publisher(settings, redact),

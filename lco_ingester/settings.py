@@ -105,7 +105,8 @@ class Settings(BaseSettings):
     api_timeout: float = Field(
         30.0,
         gt=0,
-        description="Timeout of the Archive API in seconds. Keep it above 10: a slow answer may be a success.",
+        description="Longest time of a whole call of the Archive API in seconds. "
+        "Keep it above 10: a slow answer may be a success.",
     )
     bucket: Name = Field("ingestertest", description="S3 bucket. Its versioning must be on.")
     aws_access_key_id: OptionalSecret = Field(
@@ -115,6 +116,15 @@ class Settings(BaseSettings):
     aws_session_token: OptionalSecret = Field(None, description="S3 credentials, if they are temporary. Secret.")
     aws_default_region: OptionalText = Field(None, description="S3 region.")
     aws_endpoint_url_s3: OptionalUrl = Field(None, description="URL of an S3-compatible store; AWS if not set.")
+    s3_timeout: float = Field(
+        60.0, gt=0, description="Longest time of a whole request to S3 in seconds, without the time for its body."
+    )
+    s3_minimum_rate: float = Field(
+        100_000.0,
+        gt=0,
+        description="Slowest accepted upload in bytes a second: each so many bytes of a request add a second to "
+        "`S3_TIMEOUT`. A part of a large file is a request of its own.",
+    )
     opentsdb_hostname: str = Field("", description="OpenTSDB server for metrics. Empty: no metrics.")
     opentsdb_port: int = Field(80, ge=1, le=65535, description="Port of the OpenTSDB server.")
     opentsdb_python_metrics_test_mode: AnyTextFlag = Field(

@@ -12,8 +12,9 @@ from typing import Any, BinaryIO, Protocol
 import boto3
 import botocore.session
 from botocore import exceptions as boto
-from botocore.awsrequest import AWSPreparedRequest, AWSRequest
+from botocore.awsrequest import AWSPreparedRequest, AWSRequest, AWSResponse
 from botocore.config import Config
+from urllib3.exceptions import HTTPError
 
 from lco_ingester.exceptions import (
     BucketNotVersionedError,
@@ -24,6 +25,7 @@ from lco_ingester.exceptions import (
     StoreRefusedError,
     StoreUnavailableError,
 )
+from lco_ingester.http_limits import MEBIBYTE, limited, limited_call
 from lco_ingester.multipart import PartsClient, put_in_parts
 from lco_ingester.record.stored_object import StoredObject
 from lco_ingester.redaction import Redactor
@@ -31,6 +33,12 @@ from lco_ingester.redaction import Redactor
 # S3 documentation, "Amazon S3 multipart upload limits".
 MAX_PUT = 5 * 1024**3  # bytes; larger files are uploaded in parts
 MAX_OBJECT = 5 * 1024**4
+MAX_ANSWER = MEBIBYTE  # bytes; the answers to our requests have some hundred
+CONNECT_TIMEOUT = 10.0  # seconds, for each address of the host
+TIMEOUT = 60.0  # seconds of a request, without those that its body takes
+MINIMUM_RATE = 100_000.0  # bytes of a body a second
+# S3 documentation, "CompleteMultipartUpload": it "can take several minutes".
+_COMPLETION_TIMEOUTS = 10
 EXPECT_FROM = 1024**2  # bytes; a smaller body is sent without "Expect: 100-continue"
 _CREDENTIAL = re.compile(r"Credential=([^/]+)/")  # the access key id in a signed request
 _MD5 = "md5"  # the key in the object's metadata by which we recognise our own put
@@ -204,9 +212,12 @@ def open_store(
     endpoint_url: str | None = None,
     max_put: int = MAX_PUT,
     redact: Redactor | None = None,
+    timeout: float = TIMEOUT,
+    minimum_rate: float = MINIMUM_RATE,
 ) -> Store:
     """A store on a new boto3 client. boto3 looks up what is None here (environment, files, role).
 
+    Each request ends within `timeout` seconds, and one more for each `minimum_rate` bytes of its body.
     Raises StoreDeploymentError if boto3 cannot use it.
     """
     redact = redact or Redactor((access_key_id, secret_access_key, session_token))
@@ -215,8 +226,8 @@ def open_store(
         session = boto3.session.Session(access_key_id, secret_access_key, session_token, region, core)
         config = Config(
             retries={"total_max_attempts": 1},
-            connect_timeout=10,
-            read_timeout=60,
+            connect_timeout=CONNECT_TIMEOUT,
+            read_timeout=timeout,
             max_pool_connections=16,
             user_agent=_user_agent(core.get_config_variable("user_agent_appid")),
         )
@@ -226,6 +237,7 @@ def open_store(
             raise StoreDeploymentError(expected="a usable endpoint URL", found=str(error)) from error
         client.meta.events.register("request-created.s3.PutObject", _expect_for_large_bodies_only)
         client.meta.events.register("before-send.s3", _learner(session, redact))
+        client.meta.events.register("before-send.s3", _Sender(client, timeout, minimum_rate))
         return Store(client, bucket, max_put, redact)
 
 
@@ -240,10 +252,46 @@ def _learner(session: boto3.session.Session, redact: Redactor) -> Callable[..., 
     return learn
 
 
+class _Sender:
+    """Sends a request by the client's own HTTP session, within the limits of one call.
+
+    botocore calls it in the thread of the request, and takes its answer in place of one of its own.
+    """
+
+    def __init__(self, client: Any, timeout: float, minimum_rate: float) -> None:
+        # botocore has no public way to its session and to the classes of its connections.
+        self._session = client._endpoint.http_session
+        pools = self._session._pool_classes_by_scheme
+        pools.update(limited(pools))
+        self._timeout = timeout
+        self._minimum_rate = minimum_rate
+
+    def __call__(self, request: AWSPreparedRequest, event_name: str, **_: Any) -> AWSResponse:
+        with limited_call(self._seconds(request, event_name), MAX_ANSWER, StoreUnavailableError):
+            try:
+                return self._session.send(request)
+            except boto.HTTPClientError as error:
+                inner = error.kwargs.get("error")
+                if isinstance(inner, (HTTPError, OSError, ValueError, type(None))):
+                    raise
+                # Not about HTTP: Celery's SoftTimeLimitExceeded, or what the stream that is sent has raised.
+                raise inner from None
+
+    def _seconds(self, request: AWSPreparedRequest, event_name: str) -> float:
+        if event_name.endswith("CompleteMultipartUpload"):
+            return _COMPLETION_TIMEOUTS * self._timeout
+        return self._timeout + _body_size(request.headers) / self._minimum_rate
+
+
 def _expect_for_large_bodies_only(request: AWSRequest, **_: Any) -> None:
     """Remove "Expect: 100-continue" for a small body: it costs a round trip, which is more than it can save."""
-    if int(request.headers["Content-Length"]) < EXPECT_FROM:
+    if _body_size(request.headers) < EXPECT_FROM:
         del request.headers["Expect"]
+
+
+def _body_size(headers: Any) -> int:
+    """Over https, botocore sends a body with a checksum after it, and has another header for its size."""
+    return int(headers.get("Content-Length") or headers.get("X-Amz-Decoded-Content-Length") or 0)
 
 
 def _user_agent(application: str | None) -> str:
@@ -257,6 +305,11 @@ def _translated(bucket: str, key: str) -> Iterator[None]:
     """The one place where boto3's errors become ours."""
     try:
         yield
+    except StoreUnavailableError as error:
+        error.detail = error.detail or _at(key)
+        raise
+    except RecursionError as error:  # in botocore's reading of XML
+        raise StoreUnavailableError(detail=_at(key), expected="an answer of S3", found="XML nested too deep") from error
     except boto.ClientError as error:
         raise _of_answer(error, bucket, key) from error
     except boto.BotoCoreError as error:

@@ -9,6 +9,7 @@ import pytest
 from lco_ingester.cli import _parser
 from lco_ingester.printable import printable
 from tests.cli.conftest import Command, Ended
+from tests.support.raw_server import Told, raw_server
 from tests.support.scripted import Answer, closed_port, scripted
 from tests.support.servers import ArchiveServer
 from tests.support.synthetic import ABSENT, CARDS, image, new_basename, write_frame
@@ -66,6 +67,15 @@ def test_options_go_before_the_environment(process: Command, path: Path, archive
     assert (ended.returncode, ended.stderr) == (0, "")
     assert len(receiver.asked) == 6, "sent before the command ended, whatever the environment says"
     assert all(b'"ingester_process_name": "by-hand"' in asked.body for asked in receiver.asked)
+
+
+@pytest.mark.parametrize("variable", ["API_ROOT", "AWS_ENDPOINT_URL_S3"])
+def test_a_server_that_sends_a_byte_now_and_then_is_one_line_after_its_time_out(
+    process: Command, path: Path, variable: str
+) -> None:
+    with raw_server(Told(b"HTTP/1.1 200 OK\r\nX-Long: ", b"a")) as slow:
+        there = {variable: f"http://127.0.0.1:{slow.port}", "API_TIMEOUT": "0.5", "S3_TIMEOUT": "0.5"}
+        assert_failed(process(path, **there), str(path), "an answer within 0.", " bytes sent and ")
 
 
 def test_a_bad_frame_is_one_line_that_says_what_is_wrong(process: Command, tmp_path: Path) -> None:
