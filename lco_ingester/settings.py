@@ -76,6 +76,7 @@ Name = Annotated[str, Field(min_length=1)]
 LOWER_CASE = BeforeValidator(lambda value: value.lower() if isinstance(value, str) else value)
 OptionalText = Annotated[str | None, BeforeValidator(_unset_if_empty)]
 OptionalUrl = Annotated[OptionalText, AfterValidator(_no_credentials)]
+StorageClass = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{0,64}$")]
 OptionalSecret = Annotated[SecretStr | None, BeforeValidator(_unset_if_empty)]
 
 
@@ -102,6 +103,11 @@ class Settings(BaseSettings):
     aws_session_token: OptionalSecret = Field(None, description="S3 credentials, if they are temporary. Secret.")
     aws_default_region: OptionalText = Field(None, description="S3 region.")
     aws_endpoint_url_s3: OptionalUrl = Field(None, description="URL of an S3-compatible store; AWS if not set.")
+    storage_class_old: StorageClass = Field(
+        "STANDARD_IA",
+        description="S3 storage class of frames that were observed more than 60 days ago. Empty: none is sent, and the "
+        "store chooses. Objects must stay readable at once, so not `GLACIER`.",
+    )
     opentsdb_hostname: str = Field("", description="OpenTSDB server for metrics. Empty: no metrics.")
     opentsdb_port: int = Field(80, ge=1, le=65535, description="Port of the OpenTSDB server.")
     opentsdb_python_metrics_test_mode: AnyTextFlag = Field(

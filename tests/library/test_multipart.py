@@ -13,7 +13,6 @@ from lco_ingester.exceptions import (
     FileChangedError,
     IngesterError,
     StoreDeploymentError,
-    StoreRefusedError,
     StoreUnavailableError,
 )
 from lco_ingester.file.datafile import ExactReader
@@ -113,7 +112,7 @@ def test_a_part_that_fails_is_a_later_try_and_leaves_nothing_behind(
 
 
 def test_a_store_that_does_not_tell_the_version_is_asked(s3: S3Server) -> None:
-    store = Store(Untold(s3.client()), s3.bucket, max_put=MIN_PART)
+    store = Store(lambda: Untold(s3.client()), s3.bucket, max_put=MIN_PART)
     version_id = put(store)
     assert s3.client().head_object(Bucket=s3.bucket, Key=TARGET.key)["VersionId"] == version_id
 
@@ -122,7 +121,7 @@ def test_a_later_version_is_not_taken_for_ours(s3: S3Server) -> None:
     client = s3.client()
     overtake = Untold(client, lambda: client.put_object(Bucket=s3.bucket, Key=TARGET.key, Body=b"newer"))
     with pytest.raises(StoreUnavailableError, match="a later version"):
-        put(Store(overtake, s3.bucket, max_put=MIN_PART))
+        put(Store(lambda: overtake, s3.bucket, max_put=MIN_PART))
 
 
 # Checksums of the whole
@@ -157,7 +156,7 @@ def test_a_store_that_refuses_to_hear_of_checksums_gets_none(comparing: PartsSto
 
 
 @pytest.mark.parametrize(
-    ("status", "error"), [(403, StoreDeploymentError), (409, StoreRefusedError), (503, StoreUnavailableError)]
+    ("status", "error"), [(403, StoreDeploymentError), (413, StoreDeploymentError), (503, StoreUnavailableError)]
 )
 def test_any_other_refusal_is_not_asked_for_twice(
     comparing: PartsStore, status: int, error: type[IngesterError]

@@ -45,7 +45,8 @@ def read(path: Path) -> Validated:
 
 
 def upload(validated: Validated, services: Services, may_have_run: bool = False) -> Uploaded:
-    return steps.upload(validated, PathFile(validated.path), services.store, services.metrics, NOW, may_have_run)
+    file = PathFile(validated.path)
+    return steps.upload(validated, file, services.store, services.metrics, NOW, may_have_run, "STANDARD_IA")
 
 
 def post(uploaded: Uploaded, services: Services, one_try: bool = False) -> Archived | InArchive:
