@@ -354,7 +354,7 @@ def _of_answer(error: boto.ClientError, bucket: str, key: str) -> IngesterError:
         return StoreDeploymentError(detail=at, expected="the bucket's region", found=said, hint=hint)
     if 300 <= status < 400:
         return _of_redirect(said, str(_headers(error).get("location", "")), key)
-    if code in SERVER_CODES or status in SERVER_STATUSES or (status >= 500 and code != "NotImplemented"):
+    if code in SERVER_CODES or status in SERVER_STATUSES or (status >= 500 and (status != 501 or not code)):
         return StoreUnavailableError(detail=at, found=said, retry_after=_retry_after(error))
     if not code:
         return StoreDeploymentError(detail=at, found=said, hint=_NOT_S3)

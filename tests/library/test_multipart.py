@@ -164,7 +164,55 @@ def test_any_other_refusal_is_not_asked_for_twice(
     comparing.refusal = status
     with pytest.raises(error):
         put(store_at(comparing.url, "frames"))
-    assert comparing.began == 1
+    assert len(comparing.begun) == 1
+
+
+# Storage classes
+
+OLD = "STANDARD_IA"
+
+
+@pytest.mark.parametrize("status", [400, 501])
+@pytest.mark.parametrize(
+    ("refusal", "first", "later"),
+    [
+        (None, [(OLD, True), (OLD, False), (None, True)], [(None, True)]),
+        (400, [(OLD, True), (OLD, False), (None, True), (None, False)], [(None, True), (None, False)]),
+        (501, [(OLD, True), (OLD, False), (None, True), (None, False)], [(None, True), (None, False)]),
+    ],
+)
+def test_a_store_without_the_storage_class_gets_the_parts_without_one(
+    comparing: PartsStore, status: int, refusal: int | None, first: list[Any], later: list[Any]
+) -> None:
+    """With and without the checksums; the begin is repeated, never the parts, and the class is not sent again."""
+    comparing.class_refusal, comparing.refusal = status, refusal
+    comparing.compares = "nothing" if refusal else "whole"
+    store = store_at(comparing.url, "frames")
+    assert put(store) == "v1"
+    assert comparing.begun == first
+    comparing.begun.clear()
+    assert put(store) == "v1"
+    assert comparing.begun == later
+    assert comparing.stored == CONTENT
+
+
+def test_a_class_that_was_not_the_reason_is_sent_again(comparing: PartsStore) -> None:
+    comparing.class_refusal = 403
+    store = store_at(comparing.url, "frames")
+    with pytest.raises(StoreDeploymentError, match="403 InvalidArgument"):
+        put(store)
+    assert comparing.begun == [(OLD, True)]
+    comparing.class_refusal = None
+    put(store)
+    assert comparing.begun[1:] == [(OLD, True)]
+
+
+def test_a_class_is_not_the_reason_when_a_part_is_refused(comparing: PartsStore) -> None:
+    store = store_at(comparing.url, "frames")
+    comparing.part_refusal = 400
+    with pytest.raises(StoreDeploymentError, match="400 InvalidArgument"):
+        put(store)
+    assert comparing.begun == [(OLD, True)]
 
 
 def test_the_checksum_of_the_whole_stays_with_the_object(store: Store, s3: S3Server) -> None:

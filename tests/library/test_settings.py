@@ -24,6 +24,7 @@ DEFAULTS = {
     "aws_session_token": None,
     "aws_default_region": None,
     "aws_endpoint_url_s3": None,
+    "storage_class_old": "STANDARD_IA",
     "opentsdb_hostname": "",
     "opentsdb_port": 80,
     "opentsdb_python_metrics_test_mode": False,
