@@ -61,6 +61,7 @@ _REGION_CODES = frozenset((
 _TOKEN_CODES = frozenset(("ExpiredToken", "InvalidToken", "TokenRefreshRequired"))
 MAX_QUOTE = 300  # characters of an answer in an error
 _NOT_S3 = "A proxy or load balancer may have answered in place of S3: check it, and AWS_ENDPOINT_URL_S3"
+_ENDPOINT = "Check AWS_ENDPOINT_URL_S3 and its scheme"
 _CHECKSUMS = "If the store does not support boto3's checksums: set AWS_REQUEST_CHECKSUM_CALCULATION=when_required"
 # Failures of the connection. All other errors of botocore itself are about settings, credentials or the bucket's name.
 _SERVER_ERRORS = (
@@ -336,7 +337,8 @@ def _translated(bucket: str, key: str) -> Iterator[None]:
     except boto.BotoCoreError as error:
         inner = error.kwargs.get("error")
         if isinstance(inner, LocationParseError):
-            raise _of_redirect(f"a redirect of bucket {bucket}", "", key) from None
+            found = f"an address that is not a URL, in a redirect of bucket {bucket} or of a proxy"
+            raise StoreDeploymentError(detail=_at(key), found=found, hint=_ENDPOINT) from None
         if isinstance(inner, ValueError):
             raise _of_header(key) from None  # its text quotes the header, and so the credentials
         raise _of_client(error, bucket, key) from error
@@ -348,9 +350,11 @@ def _of_answer(error: boto.ClientError, bucket: str, key: str) -> IngesterError:
     code, status, at = _code(error), _status(error), _at(key)
     message = _error(error).get("Message") or ""
     said = _quoted(f"{status} {code or 'without a code of S3'} from bucket {bucket}: {message}")
-    if code in _REGION_CODES or (status in (301, 307, 400) and _region(error)):
-        region = _region(error)
+    region = _region(error)
+    if code in _REGION_CODES or (region and not code and status in (301, 307, 400)):
         hint = f"Set AWS_DEFAULT_REGION={region}" if region else "Check AWS_DEFAULT_REGION and AWS_ENDPOINT_URL_S3"
+        if not code and status == 400:  # the answer to HEAD does not say why
+            hint += "; if it is that already, check the credentials"
         return StoreDeploymentError(detail=at, expected="the bucket's region", found=said, hint=hint)
     if 300 <= status < 400:
         return _of_redirect(said, str(_headers(error).get("location", "")), key)
@@ -369,7 +373,7 @@ def _of_answer(error: boto.ClientError, bucket: str, key: str) -> IngesterError:
 def _of_redirect(said: str, location: str, key: str) -> StoreDeploymentError:
     """No redirect is followed: the wrong endpoint would cost each frame a second request."""
     found = f"{said}; the endpoint redirects to {_without_secrets(location) or 'no readable address'}"
-    return StoreDeploymentError(detail=_at(key), found=found, hint="Check AWS_ENDPOINT_URL_S3 and its scheme")
+    return StoreDeploymentError(detail=_at(key), found=found, hint=_ENDPOINT)
 
 
 def _of_client(error: Exception, bucket: str, key: str) -> IngesterError:
@@ -437,7 +441,7 @@ def _retry_after(error: boto.ClientError) -> float | None:
 
 
 def _region(error: boto.ClientError) -> str:
-    """The region of the bucket, if the answer names another one than ours."""
+    """The region of the bucket, if the answer names it."""
     return _quoted(str(_headers(error).get("x-amz-bucket-region") or _error(error).get("Region") or ""))
 
 
