@@ -150,7 +150,8 @@ def _take_step(
         case Named():
             return steps.validate(file, context.rules, context.checks, services)
         case Validated():
-            return steps.upload(frame, file, services.store, services.metrics, now, may_have_run)
+            storage_class = context.rules.storage_class_old
+            return steps.upload(frame, file, services.store, services.metrics, now, may_have_run, storage_class)
         case Uploaded():
             return steps.post(frame, file, services, now)
         case InArchive():

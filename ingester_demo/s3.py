@@ -9,7 +9,8 @@ import binascii
 import hashlib
 from collections.abc import Iterable, Iterator
 from tempfile import SpooledTemporaryFile
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
+from uuid import uuid4
 
 import boto3
 from botocore.config import Config
@@ -36,7 +37,20 @@ class S3RequestHandler(KeepAliveHandler, MotoRequestHandler):
 
 def create_app() -> "WSGIApplication":
     """The S3 store as a WSGI application; serve it with `S3RequestHandler`."""
-    return CheckedBodies(create_backend_app("s3"))
+    return NamedAnswers(CheckedBodies(create_backend_app("s3")))
+
+
+class NamedAnswers:
+    """Give each answer of `app` the header by which a client knows that S3 answered, and not a proxy."""
+
+    def __init__(self, app: "WSGIApplication") -> None:
+        self._app = app
+
+    def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        def start(status: str, headers: list[tuple[str, str]], *error: Any) -> Any:
+            return start_response(status, [*headers, ("x-amz-request-id", uuid4().hex)], *error)
+
+        return self._app(environ, start)
 
 
 class CheckedBodies:

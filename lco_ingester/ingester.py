@@ -18,11 +18,11 @@ from lco_ingester.exceptions import AlreadyArchivedError, HeaderMissingError
 from lco_ingester.file.checks import CheckPolicy
 from lco_ingester.file.datafile import StreamFile
 from lco_ingester.file.stream import md5_of_stream
-from lco_ingester.frame import InArchive, Record, Validated
+from lco_ingester.frame import InArchive, Record, Uploaded, Validated
 from lco_ingester.metrics import Metrics
 from lco_ingester.record.build import end_of_exposure, header_of
 from lco_ingester.record.rules import Keywords, RecordRules
-from lco_ingester.services import open_services
+from lco_ingester.services import Services, open_services
 from lco_ingester.settings import Settings, load_settings
 
 Path = str | os.PathLike[str]
@@ -76,9 +76,7 @@ def upload_file_to_s3(
         needed = (settings.site_id_key, settings.instrument_id_key, settings.observation_date_key)
         validated = _read(fileobj, path, settings.model_copy(update={"required_headers": needed}), metadata)
     steps.refuse_unknown_extension(validated, CheckPolicy.of(settings))
-    uploaded = steps.upload(
-        validated, StreamFile(fileobj, path), services.store, services.metrics, _now(), may_have_run=False
-    )
+    uploaded = _upload(validated, StreamFile(fileobj, path), services, settings)
     return {"key": uploaded.version_id, "md5": validated.md5, "extension": validated.extension}
 
 
@@ -167,7 +165,7 @@ def ingest_with(
         validated = steps.validate(file, RecordRules.of(settings), CheckPolicy.of(settings), services, metadata)
         if isinstance(validated, InArchive):
             raise _already_archived(file.path, validated.validated.md5)
-        uploaded = steps.upload(validated, file, services.store, services.metrics, _now(), may_have_run=False)
+        uploaded = _upload(validated, file, services, settings)
         archived = steps.post(uploaded, file, services, _now(), one_try=True)
         if isinstance(archived, InArchive):
             raise _already_archived(file.path, validated.md5)
@@ -184,7 +182,7 @@ def ingest_thumbnail_with(
     with services.metrics.timed("ingester"):
         rules, checks = RecordRules.of(settings), CheckPolicy.of(settings)
         validated = thumbnails.read_thumbnail(file, rules, checks, services.metrics, thumbnail)
-        uploaded = steps.upload(validated, file, services.store, services.metrics, _now(), may_have_run=False)
+        uploaded = _upload(validated, file, services, settings)
         return thumbnails.post_thumbnail(uploaded, file, services, _now())
 
 
@@ -202,6 +200,11 @@ def _settings(**overrides: Any) -> Settings:
 def _read(fileobj: IO[bytes], path: Path | None, settings: Settings, metadata: Mapping[str, Any] | None) -> Validated:
     file = StreamFile(fileobj, path)
     return steps.read_frame(file, RecordRules.of(settings), CheckPolicy.of(settings), Metrics.off(), metadata)
+
+
+def _upload(validated: Validated, file: StreamFile, services: Services, settings: Settings) -> Uploaded:
+    store, metrics, class_of_old = services.store, services.metrics, settings.storage_class_old
+    return steps.upload(validated, file, store, metrics, _now(), may_have_run=False, class_of_old=class_of_old)
 
 
 def _already_archived(frame: str, md5: str) -> AlreadyArchivedError:

@@ -39,20 +39,35 @@ class PartsClient(Protocol):
     def abort_multipart_upload(self, **parameters: Any) -> dict[str, Any]: ...
 
 
-def put_in_parts(
-    client: PartsClient, stream: io.RawIOBase | BinaryIO, size: int, md5: str, parameters: dict[str, Any]
-) -> dict[str, Any]:
-    """Put `size` bytes as one object; return the answer to the completion.
+def begin_parts(client: PartsClient, parameters: dict[str, Any]) -> dict[str, Any]:
+    """Begin the upload of one object in parts; return the answer. `parameters` are the bucket, the key and the headers.
 
-    `parameters` are the bucket, the key and the headers. Each part has its own Content-MD5, and the upload is completed
+    A store that does not support the checksums ignores them, or refuses and is asked without.
+    """
+    try:
+        return client.create_multipart_upload(**_CHECKSUM_OF_THE_WHOLE, **parameters)
+    except client.exceptions.ClientError as error:
+        if error.response["ResponseMetadata"]["HTTPStatusCode"] not in (400, 501):
+            raise
+        return client.create_multipart_upload(**parameters)
+
+
+def put_parts(
+    client: PartsClient,
+    stream: io.RawIOBase | BinaryIO,
+    size: int,
+    md5: str,
+    which: dict[str, str],
+    begun: dict[str, Any],
+) -> dict[str, Any]:
+    """Put `size` bytes as the upload that the answer `begun` began; return the answer to the completion.
+
+    `which` are the bucket, the key and the UploadId. Each part has its own Content-MD5, and the upload is completed
     only if the bytes that were read have this `md5` (hex). A store that supports it also compares the CRC-32 of the
     whole object. Raises FileChangedError, and the errors of the client; the parts are then deleted.
     """
-    begun = _begin(client, parameters)
-    which = {"Bucket": parameters["Bucket"], "Key": parameters["Key"], "UploadId": begun["UploadId"]}
-    checked = (
-        begun.get("ChecksumAlgorithm") == "CRC32"
-    )  # each part; the whole object only if the answer names FULL_OBJECT
+    # Of each part; of the whole object only if the answer names FULL_OBJECT.
+    checked = begun.get("ChecksumAlgorithm") == "CRC32"
     try:
         sent = _send(client, stream, part_size(size), which, checked)
         if sent.md5 != md5:
@@ -82,18 +97,8 @@ class _Sent:
     crc32: int
 
 
-def _begin(client: PartsClient, parameters: dict[str, Any]) -> dict[str, Any]:
-    """Start the upload. A store that does not support the checksums ignores them, or refuses and is asked without."""
-    try:
-        return client.create_multipart_upload(**_CHECKSUM_OF_THE_WHOLE, **parameters)
-    except client.exceptions.ClientError as error:
-        if error.response["ResponseMetadata"]["HTTPStatusCode"] not in (400, 501):
-            raise
-        return client.create_multipart_upload(**parameters)
-
-
 def _send(
-    client: PartsClient, stream: io.RawIOBase | BinaryIO, length: int, which: dict[str, Any], checked: bool
+    client: PartsClient, stream: io.RawIOBase | BinaryIO, length: int, which: dict[str, str], checked: bool
 ) -> _Sent:
     md5, crc32 = hashlib.md5(usedforsecurity=False), 0
     parts: list[dict[str, Any]] = []
@@ -109,7 +114,7 @@ def _send(
     return _Sent(parts, md5.hexdigest(), crc32)
 
 
-def _send_part(client: PartsClient, number: int, part: bytes, which: dict[str, Any], checked: bool) -> dict[str, Any]:
+def _send_part(client: PartsClient, number: int, part: bytes, which: dict[str, str], checked: bool) -> dict[str, Any]:
     digest = _base64(hashlib.md5(part, usedforsecurity=False).digest())
     checksum = _checksum(zlib.crc32(part)) if checked else {}
     answer = client.upload_part(PartNumber=number, Body=part, ContentMD5=digest, **checksum, **which)

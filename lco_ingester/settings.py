@@ -89,6 +89,7 @@ OptionalText = Annotated[str | None, BeforeValidator(_unset_if_empty)]
 OptionalUrl = Annotated[OptionalText, AfterValidator(_no_credentials)]
 CaFile = Annotated[OptionalText, _if_set(check_ca)]
 ServerName = Annotated[OptionalText, _if_set(check_server_name)]
+StorageClass = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{0,64}$")]
 OptionalSecret = Annotated[SecretStr | None, BeforeValidator(_unset_if_empty)]
 
 
@@ -124,6 +125,11 @@ class Settings(BaseSettings):
         gt=0,
         description="Slowest accepted upload in bytes a second: each so many bytes of a request add a second to "
         "`S3_TIMEOUT`. A part of a large file is a request of its own.",
+    )
+    storage_class_old: StorageClass = Field(
+        "STANDARD_IA",
+        description="S3 storage class of frames that were observed more than 60 days ago. Empty: none is sent, and the "
+        "store chooses. Objects must stay readable at once, so not `GLACIER`.",
     )
     opentsdb_hostname: str = Field("", description="OpenTSDB server for metrics. Empty: no metrics.")
     opentsdb_port: int = Field(80, ge=1, le=65535, description="Port of the OpenTSDB server.")

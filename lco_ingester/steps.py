@@ -6,7 +6,7 @@ archive has the bytes already: the result is `InArchive`, and the duplicate rule
 
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -20,6 +20,7 @@ from lco_ingester.exceptions import (
     FileChangedError,
     FileMissingError,
     IngesterError,
+    StoreDeploymentError,
     SupersededError,
 )
 from lco_ingester.file.checks import CheckPolicy
@@ -142,17 +143,24 @@ def refuse_unknown_extension(validated: Validated, checks: CheckPolicy) -> None:
 
 
 def upload(
-    validated: Validated, file: DataFile, store: Store, metrics: Metrics, now: datetime, may_have_run: bool
+    validated: Validated,
+    file: DataFile,
+    store: Store,
+    metrics: Metrics,
+    now: datetime,
+    may_have_run: bool,
+    class_of_old: str,
 ) -> Uploaded:
-    """Validated → Uploaded: put exactly the bytes that were read.
+    """Validated → Uploaded: put exactly the bytes that were read. `class_of_old` is the storage class of old frames.
 
     If the step may have run before, it first asks S3 whether the bytes are there. This only saves a version. `now` is
     in UTC without a time zone. Raises FileMissingError, FileChangedError or an error of the store.
     """
-    target = stored_object(validated, now)
+    target = stored_object(validated, now, class_of_old)
     size = validated.fingerprint.size
     if may_have_run:
-        with named(file.path):
+        there = None
+        with named(file.path), suppress(StoreDeploymentError):  # the put says it better, if it fails too
             there = store.current_version(target.key)
         if there is not None and (there.md5, there.size) == (validated.md5, size):
             return Uploaded(validated, there.version_id)
@@ -243,12 +251,13 @@ def republish(archived: Archived, publisher: Publisher | None) -> None:
         raise
 
 
-def stored_object(validated: Validated, now: datetime) -> StoredObject:
+def stored_object(validated: Validated, now: datetime, class_of_old: str = "STANDARD_IA") -> StoredObject:
     """The S3 object of the frame. Raises HeaderValueError if a keyword of the key has no value."""
     age = now - datetime.fromisoformat(validated.facts.observed)
     with named(validated.path):
         content_type = file_type(validated.extension).content_type
-        return describe_object(validated.facts, validated.basename + validated.extension, content_type, age)
+        name = validated.basename + validated.extension
+        return describe_object(validated.facts, name, content_type, age, class_of_old)
 
 
 def version_set(version_id: str, md5: str, extension: str) -> list[Record]:

@@ -4,17 +4,21 @@ import base64
 import io
 import logging
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, BinaryIO, Protocol
+from typing import Any, BinaryIO, Protocol, cast
+from urllib.parse import urlsplit
 
 import boto3
+import botocore
 import botocore.session
 from botocore import exceptions as boto
 from botocore.awsrequest import AWSPreparedRequest, AWSRequest, AWSResponse
 from botocore.config import Config
-from urllib3.exceptions import HTTPError
+from botocore.loaders import create_loader
+from botocore.parsers import ResponseParserError
+from urllib3.exceptions import HTTPError, LocationParseError
 
 from lco_ingester.exceptions import (
     BucketNotVersionedError,
@@ -26,7 +30,7 @@ from lco_ingester.exceptions import (
     StoreUnavailableError,
 )
 from lco_ingester.http_limits import MEBIBYTE, limited, limited_call
-from lco_ingester.multipart import PartsClient, put_in_parts
+from lco_ingester.multipart import PartsClient, begin_parts, put_parts
 from lco_ingester.record.stored_object import StoredObject
 from lco_ingester.redaction import Redactor
 
@@ -43,18 +47,32 @@ EXPECT_FROM = 1024**2  # bytes; a smaller body is sent without "Expect: 100-cont
 _CREDENTIAL = re.compile(r"Credential=([^/]+)/")  # the access key id in a signed request
 _MD5 = "md5"  # the key in the object's metadata by which we recognise our own put
 
-# S3 documentation, "Error responses". For other codes the HTTP status decides.
-_DEPLOYMENT_CODES = frozenset((
-    "NoSuchBucket", "InvalidBucketName", "InvalidAccessKeyId", "SignatureDoesNotMatch", "AccessDenied",
-    "AllAccessDisabled", "ExpiredToken", "InvalidToken", "TokenRefreshRequired", "AccountProblem",
-    "RequestTimeTooSkewed", "PermanentRedirect", "AuthorizationHeaderMalformed", "QuotaExceeded",
+# The codes that speak of one object: it will be refused again, and others are stored (docs/errors.md). They count only
+# with a status of 4xx. Every other code, also an unknown one, waits. Sources: S3 documentation, "Error responses"; the
+# error lists of MinIO and Ceph.
+FRAME_CODES = frozenset((
+    "EntityTooLarge",
+    "KeyTooLongError",
+    "InvalidObjectName", "XMinioInvalidObjectName",
+    "MetadataTooLarge",  # of the object's headers only the file name has a length that differs from frame to frame
 ))  # fmt: skip
-_SERVER_CODES = frozenset((
-    "SlowDown", "Throttling", "RequestTimeout", "InternalError", "ServiceUnavailable", "OperationAborted",
-))  # fmt: skip
-_CHECKSUM_CODES = frozenset((
+CHECKSUM_CODES = frozenset((
     "BadDigest", "XAmzContentSHA256Mismatch", "XAmzContentChecksumMismatch",  # the last is MinIO's
 ))  # fmt: skip
+# These pass by themselves, whatever their status.
+SERVER_CODES = frozenset((
+    "SlowDown", "Throttling", "RequestTimeout", "InternalError", "ServiceUnavailable", "OperationAborted",
+    "IncompleteBody", "NoSuchUpload", "InvalidPart",  # cut on the way; an upload in parts that somebody ended
+))  # fmt: skip
+SERVER_STATUSES = frozenset((408, 409, 421, 423, 425, 429))  # and all from 500 on
+_REGION_CODES = frozenset((
+    "PermanentRedirect", "TemporaryRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException",
+))  # fmt: skip
+_TOKEN_CODES = frozenset(("ExpiredToken", "InvalidToken", "TokenRefreshRequired"))
+MAX_QUOTE = 300  # characters of an answer in an error
+_NOT_S3 = "A proxy or load balancer may have answered in place of S3: check it, and AWS_ENDPOINT_URL_S3"
+_ENDPOINT = "Check AWS_ENDPOINT_URL_S3 and its scheme"
+_CHECKSUMS = "If the store does not support boto3's checksums: set AWS_REQUEST_CHECKSUM_CALCULATION=when_required"
 # Failures of the connection. All other errors of botocore itself are about settings, credentials or the bucket's name.
 _SERVER_ERRORS = (
     boto.HTTPClientError,
@@ -64,6 +82,8 @@ _SERVER_ERRORS = (
     boto.FlexibleChecksumError,
     boto.MetadataRetrievalError,
 )
+# What botocore and we raise for an answer that has another form than S3's: broken or deep XML, a missing header.
+_UNREADABLE = (ResponseParserError, LookupError, ValueError, TypeError, AttributeError, RecursionError)
 
 logger = logging.getLogger(__name__)
 
@@ -88,17 +108,25 @@ class StoredVersion:
 
 
 class Store:
-    """One bucket. Puts are never repeated here: the caller decides about retries.
+    """One bucket. A put that failed is not repeated here, except without a storage class that the store may not know.
 
-    Files larger than `max_put` bytes are uploaded in parts.
+    Files larger than `max_put` bytes are uploaded in parts. After an error of the deployment the next call uses a new
+    client of `open_client`, because boto3 looks for credentials and AWS files only when it opens one.
     """
 
-    def __init__(self, client: S3Client, bucket: str, max_put: int = MAX_PUT, redact: Redactor | None = None) -> None:
+    def __init__(
+        self,
+        open_client: Callable[[], S3Client],
+        bucket: str,
+        max_put: int = MAX_PUT,
+        redact: Redactor | None = None,
+    ) -> None:
         self._redact = redact or Redactor()
-        self._client = client
+        self._open_client = open_client
+        self._client: S3Client | None = open_client()
         self.bucket = bucket
         self._max_put = max_put
-        self._omits_storage_class = False
+        self._unknown_classes: set[str] = set()
 
     def put(self, stream: io.RawIOBase | BinaryIO, size: int, md5: str, target: StoredObject) -> str:
         """Put `size` bytes and return their VersionId.
@@ -111,15 +139,8 @@ class Store:
         """
         if size > MAX_OBJECT:
             raise FileTooLargeError(detail=_at(target.key), expected=f"at most {MAX_OBJECT} bytes", found=f"{size}")
-        with self._redact.scrubbed(), _translated(self.bucket, target.key):
-            try:
-                version_id = self._put(stream, size, md5, self._parameters(md5, target))
-            except boto.ClientError as error:
-                if _code(error) != "InvalidStorageClass" or self._omits_storage_class:
-                    raise
-                self._omit_storage_class_from_now_on(target.storage_class)
-                stream.seek(0)
-                version_id = self._put(stream, size, md5, self._parameters(md5, target))
+        with self._calling(target.key) as client:
+            version_id = self._put(client, stream, size, md5, target)
         if version_id in (None, "null"):  # "null" is what a bucket with suspended versioning answers
             expected = f"a VersionId from bucket {self.bucket}"
             raise self._not_versioned(target.key, expected, repr(version_id))
@@ -130,35 +151,87 @@ class Store:
 
         Raises StoreDeploymentError or StoreUnavailableError.
         """
-        try:
-            with self._redact.scrubbed(), _translated(self.bucket, key):
-                answer = self._client.head_object(Bucket=self.bucket, Key=key)
-        except (StoreRefusedError, StoreDeploymentError) as error:
-            if _status(error.__cause__) in (403, 404):
+        with self._calling(key) as client:
+            try:
+                answer = client.head_object(Bucket=self.bucket, Key=key)
+            except boto.ClientError as error:
+                # An answer to HEAD has no code, so this header must show that it is not that of a proxy.
+                if _status(error) in (403, 404) and "x-amz-request-id" in _headers(error):
+                    return None
+                raise
+            version_id = answer.get("VersionId")
+            if version_id is None:
+                self._refuse_foreign(answer, key)
+            if version_id in (None, "null"):
                 return None
-            raise
-        version_id = answer.get("VersionId")
-        if version_id in (None, "null"):
-            return None
-        return StoredVersion(str(version_id), answer.get("Metadata", {}).get(_MD5), int(answer["ContentLength"]))
+            return StoredVersion(str(version_id), answer.get("Metadata", {}).get(_MD5), int(answer["ContentLength"]))
 
     def check(self) -> None:
         """Check that we may use the bucket, and that its versioning is on.
 
         Raises BucketNotVersionedError, StoreDeploymentError, StoreRefusedError or StoreUnavailableError.
         """
-        with self._redact.scrubbed(), _translated(self.bucket, ""):
-            status = self._client.get_bucket_versioning(Bucket=self.bucket).get("Status")
+        with self._calling("") as client:
+            status = client.get_bucket_versioning(Bucket=self.bucket).get("Status")
         if status != "Enabled":
             raise self._not_versioned("", f"versioning of bucket {self.bucket} to be enabled", str(status))
 
-    def _put(self, stream: io.RawIOBase | BinaryIO, size: int, md5: str, parameters: dict[str, Any]) -> str | None:
+    @contextmanager
+    def _calling(self, key: str) -> Iterator[S3Client]:
+        """The client, to call it for this key."""
+        try:
+            with self._redact.scrubbed(), _translated(self.bucket, key, self._redact):
+                client = self._client = self._client or self._open_client()
+                yield client
+        except StoreDeploymentError:
+            self._client = None
+            raise
+
+    def _put(
+        self, client: S3Client, stream: io.RawIOBase | BinaryIO, size: int, md5: str, target: StoredObject
+    ) -> str | None:
+        """The VersionId of the answer, if there is one."""
+        headers = self._headers(md5, target)
         if size > self._max_put:
-            answer = put_in_parts(self._client, stream, size, md5, parameters)
-            return answer.get("VersionId") or self._version_just_put(parameters["Key"], md5)
+            begun = self._with_storage_class(target, lambda storage: begin_parts(client, {**headers, **storage}))
+            answer = put_parts(client, stream, size, md5, {**self._at(target), "UploadId": begun["UploadId"]}, begun)
+            return answer.get("VersionId") or self._version_just_put(target.key, md5)
         digest = base64.b64encode(bytes.fromhex(md5)).decode()
-        answer = self._client.put_object(Body=stream, ContentLength=size, ContentMD5=digest, **parameters)
-        return answer.get("VersionId")
+
+        def send(storage: Mapping[str, str]) -> dict[str, Any]:
+            stream.seek(0)
+            return client.put_object(Body=stream, ContentLength=size, ContentMD5=digest, **headers, **storage)
+
+        answer = self._with_storage_class(target, send)
+        version_id = answer.get("VersionId")
+        if version_id is None:
+            self._refuse_foreign(answer, target.key)
+        return version_id
+
+    def _with_storage_class(
+        self, target: StoredObject, send: Callable[[Mapping[str, str]], dict[str, Any]]
+    ) -> dict[str, Any]:
+        """The answer to `send`, which gets the storage class as a parameter of boto3's; none if the target has none.
+
+        A store that does not know the class may say so by any code (radosgw: InvalidArgument). So a refusal that may
+        be about the class is tried once more without one. Only if that succeeds, the class is unknown to the store.
+        """
+        wanted = target.storage_class
+        if not wanted or wanted in self._unknown_classes:
+            return send({})
+        try:
+            return send({"StorageClass": wanted})
+        except boto.ClientError as error:
+            if not _may_refuse_class(error, wanted):
+                raise
+        answer = send({})
+        self._unknown_classes.add(wanted)
+        logger.warning(
+            "bucket %s does not know storage class %s: such objects are put without one from now on",
+            self.bucket,
+            wanted,
+        )
+        return answer
 
     def _version_just_put(self, key: str, md5: str) -> str | None:
         """For a store that does not return the version of an upload in parts."""
@@ -171,26 +244,24 @@ class Store:
             )
         return there.version_id
 
-    def _parameters(self, md5: str, target: StoredObject) -> dict[str, Any]:
-        parameters = {
-            "Bucket": self.bucket,
-            "Key": target.key,
+    def _headers(self, md5: str, target: StoredObject) -> dict[str, Any]:
+        headers = {
+            **self._at(target),
             "ContentDisposition": target.content_disposition,
             "Metadata": {_MD5: md5},
         }
         if target.content_type is not None:
-            parameters["ContentType"] = target.content_type
-        if not self._omits_storage_class:
-            parameters["StorageClass"] = target.storage_class
-        return parameters
+            headers["ContentType"] = target.content_type
+        return headers
 
-    def _omit_storage_class_from_now_on(self, storage_class: str) -> None:
-        self._omits_storage_class = True
-        logger.warning(
-            "bucket %s does not know storage class %s: objects are put without one from now on",
-            self.bucket,
-            storage_class,
-        )
+    def _at(self, target: StoredObject) -> dict[str, str]:
+        return {"Bucket": self.bucket, "Key": target.key}
+
+    def _refuse_foreign(self, answer: dict[str, Any], key: str) -> None:
+        """Every store answers a put and a HEAD with an ETag; a login page of a proxy, for instance, has none."""
+        if not answer.get("ETag"):
+            found = f"a success from bucket {self.bucket} without the headers of S3"
+            raise StoreDeploymentError(detail=_at(key), found=found, hint=_NOT_S3)
 
     def _not_versioned(self, key: str, expected: str, found: str) -> BucketNotVersionedError:
         return BucketNotVersionedError(
@@ -221,27 +292,44 @@ def open_store(
     Raises StoreDeploymentError if boto3 cannot use it.
     """
     redact = redact or Redactor((access_key_id, secret_access_key, session_token))
-    with redact.scrubbed(), _translated(bucket, ""):
-        core = botocore.session.Session()
-        session = boto3.session.Session(access_key_id, secret_access_key, session_token, region, core)
-        config = Config(
-            retries={"total_max_attempts": 1},
-            connect_timeout=CONNECT_TIMEOUT,
-            read_timeout=timeout,
-            max_pool_connections=16,
-            user_agent=_user_agent(core.get_config_variable("user_agent_appid")),
-        )
-        try:
-            client = session.client("s3", endpoint_url=endpoint_url, config=config)
-        except ValueError as error:  # the endpoint is not a URL
-            raise StoreDeploymentError(expected="a usable endpoint URL", found=str(error)) from error
-        client.meta.events.register("request-created.s3.PutObject", _expect_for_large_bodies_only)
-        client.meta.events.register("before-send.s3", _learner(session, redact))
-        client.meta.events.register("before-send.s3", _Sender(client, timeout, minimum_rate))
-        return Store(client, bucket, max_put, redact)
+    loader = create_loader()  # it keeps botocore's model of S3: with it a further client takes 10 ms and not 70
+
+    def open_client() -> S3Client:
+        with redact.scrubbed(), _translated(bucket, "", redact):
+            core = botocore.session.Session()
+            core.register_component("data_loader", loader)
+            config = Config(
+                retries={"total_max_attempts": 1},
+                connect_timeout=CONNECT_TIMEOUT,
+                read_timeout=timeout,
+                max_pool_connections=16,
+                user_agent=_user_agent(core.get_config_variable("user_agent_appid")),
+            )
+            try:
+                client = core.create_client(
+                    "s3",
+                    region,
+                    endpoint_url=endpoint_url,
+                    aws_access_key_id=access_key_id,
+                    aws_secret_access_key=secret_access_key,
+                    aws_session_token=session_token,
+                    config=config,
+                )
+            except ValueError as error:  # the endpoint is not a URL
+                raise StoreDeploymentError(
+                    expected="a usable endpoint URL", found=_quoted(redact(str(error)))
+                ) from error
+            client.meta.events.register("request-created.s3.PutObject", _expect_for_large_bodies_only)
+            client.meta.events.register("before-call.s3", _follow_no_redirect)
+            client.meta.events.register("before-send.s3", _make_headers_text)
+            client.meta.events.register("before-send.s3", _learner(core, redact))
+            client.meta.events.register("before-send.s3", _Sender(client, timeout, minimum_rate))
+            return cast(S3Client, client)
+
+    return Store(open_client, bucket, max_put, redact)
 
 
-def _learner(session: boto3.session.Session, redact: Redactor) -> Callable[..., None]:
+def _learner(session: botocore.session.Session, redact: Redactor) -> Callable[..., None]:
     """What botocore calls before each request: credentials that boto3 found itself, and may renew, are secrets too."""
 
     def learn(request: AWSPreparedRequest, **_: Any) -> None:
@@ -294,49 +382,85 @@ def _body_size(headers: Any) -> int:
     return int(headers.get("Content-Length") or headers.get("X-Amz-Decoded-Content-Length") or 0)
 
 
+def _follow_no_redirect(context: dict[str, Any], **_: Any) -> None:
+    """Tell botocore that it has followed a redirect already: it would repeat the request, and ask for a region."""
+    context.setdefault("s3_redirect", {})["redirected"] = True
+
+
+def _make_headers_text(request: AWSPreparedRequest, **_: Any) -> None:
+    """botocore writes some headers as bytes, with which urllib3 fails when the answer is a 303."""
+    for name, value in request.headers.items():
+        if isinstance(value, bytes):
+            request.headers[name] = value.decode("latin-1")
+
+
 def _user_agent(application: str | None) -> str:
     """A fixed User-Agent, because botocore would build one for every call. It contains AWS_SDK_UA_APP_ID."""
-    words = ["archive-ingester", f"boto3/{boto3.__version__}", *([f"app/{application}"] if application else [])]
-    return " ".join(words)
+    named = [f"app/{application}"] if application else []
+    return " ".join(["archive-ingester", f"boto3/{boto3.__version__}", *named, f"Botocore/{botocore.__version__}"])
 
 
 @contextmanager
-def _translated(bucket: str, key: str) -> Iterator[None]:
+def _translated(bucket: str, key: str, redact: Redactor) -> Iterator[None]:
     """The one place where boto3's errors become ours."""
     try:
         yield
     except StoreUnavailableError as error:
         error.detail = error.detail or _at(key)
         raise
-    except RecursionError as error:  # in botocore's reading of XML
-        raise StoreUnavailableError(detail=_at(key), expected="an answer of S3", found="XML nested too deep") from error
     except boto.ClientError as error:
-        raise _of_answer(error, bucket, key) from error
+        raise _of_answer(error, bucket, key, redact) from error
     except boto.BotoCoreError as error:
-        if isinstance(error.kwargs.get("error"), ValueError):
+        inner = error.kwargs.get("error")
+        if isinstance(inner, LocationParseError):
+            found = f"an address that is not a URL, in a redirect of bucket {bucket} or of a proxy"
+            raise StoreDeploymentError(detail=_at(key), found=found, hint=_ENDPOINT) from None
+        if isinstance(inner, ValueError):
             raise _of_header(key) from None  # its text quotes the header, and so the credentials
-        raise _of_client(error, bucket, key) from error
+        raise _of_client(error, bucket, key, redact) from error
+    except _UNREADABLE as error:
+        raise _of_client(error, bucket, key, redact) from error
 
 
-def _of_answer(error: boto.ClientError, bucket: str, key: str) -> IngesterError:
-    code, status = _code(error), _status(error)
-    said = f"{status} {code} from bucket {bucket}: {error.response.get('Error', {}).get('Message', '')}"
-    if code in _CHECKSUM_CODES:
-        return FileChangedError(detail=_at(key), expected="the bytes whose md5 was taken", found=said)
-    if code == "EntityTooLarge":
-        return FileTooLargeError(detail=_at(key), found=said)
-    if code in _SERVER_CODES or status == 429 or status >= 500:
-        return StoreUnavailableError(detail=_at(key), found=said, retry_after=_retry_after(error))
-    if code in _DEPLOYMENT_CODES or status in (301, 307, 401, 403):
-        return StoreDeploymentError(detail=_at(key), found=said)
-    return StoreRefusedError(detail=_at(key), found=said)
+def _of_answer(error: boto.ClientError, bucket: str, key: str, redact: Redactor) -> IngesterError:
+    code, status, at = _code(error), _status(error), _at(key)
+    message = _error(error).get("Message") or ""
+    said = _quoted(redact(f"{status} {code or 'without a code of S3'} from bucket {bucket}: {message}"))
+    region = _region(error)
+    if code in _REGION_CODES or (region and not code and status in (301, 307, 400)):
+        hint = f"Set AWS_DEFAULT_REGION={region}" if region else "Check AWS_DEFAULT_REGION and AWS_ENDPOINT_URL_S3"
+        if not code and status == 400:  # the answer to HEAD does not say why
+            hint += "; if it is that already, check the credentials"
+        return StoreDeploymentError(detail=at, expected="the bucket's region", found=said, hint=hint)
+    if 300 <= status < 400:
+        return _of_redirect(said, redact(str(_headers(error).get("location", ""))), key)
+    if code in SERVER_CODES or status in SERVER_STATUSES or (status >= 500 and (status != 501 or not code)):
+        return StoreUnavailableError(detail=at, found=said, retry_after=_retry_after(error))
+    if not code:
+        return StoreDeploymentError(detail=at, found=said, hint=_NOT_S3)
+    if code in CHECKSUM_CODES:
+        return FileChangedError(detail=at, expected="the bytes whose md5 was taken", found=said)
+    if code in FRAME_CODES:
+        kind = FileTooLargeError if code == "EntityTooLarge" else StoreRefusedError
+        return kind(detail=at, found=said)
+    return StoreDeploymentError(detail=at, found=said, hint=_CHECKSUMS if _may_refuse_checksums(error) else "")
 
 
-def _of_client(error: boto.BotoCoreError, bucket: str, key: str) -> IngesterError:
+def _of_redirect(said: str, location: str, key: str) -> StoreDeploymentError:
+    """No redirect is followed: the wrong endpoint would cost each frame a second request."""
+    found = f"{said}; the endpoint redirects to {_without_secrets(location) or 'no readable address'}"
+    return StoreDeploymentError(detail=_at(key), found=found, hint=_ENDPOINT)
+
+
+def _of_client(error: Exception, bucket: str, key: str, redact: Redactor) -> IngesterError:
+    found = _quoted(redact(f"{type(error).__name__} for bucket {bucket}: {error}"))
+    if not isinstance(error, boto.BotoCoreError):
+        return StoreUnavailableError(
+            detail=_at(key), expected="an answer in the form of S3's", found=found, hint=_NOT_S3
+        )
     inner = error.kwargs.get("error")
     if isinstance(inner, IngesterError):  # raised by the stream that was being sent
         return inner
-    found = f"{type(error).__name__} for bucket {bucket}: {error}"
     if isinstance(error, _SERVER_ERRORS):
         return StoreUnavailableError(detail=_at(key), found=found)
     return StoreDeploymentError(detail=_at(key), found=found)
@@ -344,9 +468,23 @@ def _of_client(error: boto.BotoCoreError, bucket: str, key: str) -> IngesterErro
 
 def _of_header(key: str) -> IngesterError:
     """A character that an HTTP header cannot hold, such as a line break: in the file's name, else in a credential."""
-    if key.isprintable():
-        return StoreDeploymentError(detail=_at(key), found="a credential with characters that HTTP does not allow")
-    return StoreRefusedError(detail=_at(key), found="a file name with characters that HTTP does not allow")
+    if "\n" in key or "\r" in key:
+        return StoreRefusedError(detail=_at(key), found="a file name with characters that HTTP does not allow")
+    return StoreDeploymentError(detail=_at(key), found="a credential with characters that HTTP does not allow")
+
+
+def _may_refuse_class(error: boto.ClientError, storage_class: str) -> bool:
+    """Whether the store may have refused the storage class: it said so, or its code says nothing else that we know."""
+    code = _code(error)
+    if code == "InvalidStorageClass":
+        return True
+    known = FRAME_CODES | CHECKSUM_CODES | SERVER_CODES | _REGION_CODES | _TOKEN_CODES
+    return storage_class != "STANDARD" and _status(error) in (400, 501) and code not in known | {""}
+
+
+def _may_refuse_checksums(error: boto.ClientError) -> bool:
+    said = f"{_code(error)} {_error(error).get('Message', '')}".lower()
+    return any(word in said for word in ("checksum", "notimplemented", "missingcontentlength", "trailer"))
 
 
 def _at(key: str) -> str:
@@ -354,17 +492,45 @@ def _at(key: str) -> str:
     return f"S3 key {key}" if key else ""
 
 
+def _error(error: boto.ClientError) -> dict[str, Any]:
+    return dict(error.response.get("Error", {}))
+
+
 def _code(error: boto.ClientError) -> str:
-    return str(error.response.get("Error", {}).get("Code", ""))
+    """The code that S3 gave; empty if there was none, where botocore puts the status."""
+    code = str(_error(error).get("Code") or "")
+    return "" if code.isdecimal() else code
 
 
-def _status(error: BaseException | None) -> int:
-    if not isinstance(error, boto.ClientError):
-        return 0
+def _status(error: boto.ClientError) -> int:
     return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
 
 
+def _headers(error: boto.ClientError) -> Mapping[str, str]:
+    """By name in lower case."""
+    return dict(error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {}))
+
+
 def _retry_after(error: boto.ClientError) -> float | None:
-    headers = error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
-    seconds = str(headers.get("retry-after", ""))
+    seconds = str(_headers(error).get("retry-after", ""))
     return float(seconds) if seconds.isdecimal() else None
+
+
+def _region(error: boto.ClientError) -> str:
+    """The region of the bucket, if the answer names it."""
+    return _quoted(str(_headers(error).get("x-amz-bucket-region") or _error(error).get("Region") or ""))
+
+
+def _without_secrets(location: str) -> str:
+    """The address of a redirect without user, password and query; empty if it is not a URL."""
+    try:
+        url = urlsplit(location)
+    except ValueError:
+        return ""
+    return _quoted(url._replace(netloc=url.netloc.rpartition("@")[2], query="", fragment="").geturl())
+
+
+def _quoted(text: str) -> str:
+    """A text that others wrote, as an error shows it."""
+    start = "".join(character if character.isprintable() else " " for character in text[:MAX_QUOTE])
+    return start if len(text) <= MAX_QUOTE else f"{start}…"

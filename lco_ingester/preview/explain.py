@@ -115,7 +115,8 @@ def _of_what_is_sent(
     yield from text.of_area(Outline(None, doubt, is_invalid=True) if doubt and area.polygon else area)
     yield from text.of_format(validated.record, rules.archive_record_format)
     steps.refuse_unknown_extension(validated, checks)
-    yield from text.of_object(steps.stored_object(validated, now), validated, settings.bucket, now)
+    target = steps.stored_object(validated, now, rules.storage_class_old)
+    yield from text.of_object(target, validated, settings.bucket, now)
 
 
 def _name(rule: CleanupRule) -> str:

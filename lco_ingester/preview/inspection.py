@@ -67,7 +67,7 @@ def _report(
 ) -> dict[str, Any]:
     validated = steps.read_frame(file, RecordRules.of(settings), checks, Metrics.off(), metadata)
     steps.refuse_unknown_extension(validated, checks)
-    target = steps.stored_object(validated, now)
+    target = steps.stored_object(validated, now, settings.storage_class_old)
     return {
         "path": validated.path,
         "md5": validated.md5,

@@ -159,7 +159,7 @@ def of_object(target: StoredObject, validated: Validated, bucket: str, now: date
     yield f"                      from {', '.join(validated.facts.key_prefix)}, then {validated.facts.folder}"
     yield f"  content type        {target.content_type or 'none for this extension'}"
     yield f"  content disposition {target.content_disposition}"
-    yield f"  storage class       {target.storage_class}: observed {days} days ago, the limit is {OLD.days}"
+    yield f"  storage class       {target.storage_class or 'none'}: observed {days} days ago, the limit is {OLD.days}"
 
 
 def of_services(settings: Settings) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""The settings of a site for making records, as plain values."""
+"""The settings of a site for making records and storing frames, as plain values."""
 
 from dataclasses import dataclass, fields
 
@@ -52,6 +52,7 @@ class RecordRules:
     private_file_types: tuple[str, ...]
     days_until_public: int
     related_frame_keys: tuple[str, ...]
+    storage_class_old: str
     keys: Keywords
 
     @classmethod

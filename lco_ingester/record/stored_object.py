@@ -22,7 +22,10 @@ _NOT_QUOTABLE = re.compile(r'[^ -~]|["\\%]')  # what readers of a quoted file na
 
 @dataclass(frozen=True, slots=True)
 class StoredObject:
-    """How a frame is stored: its `key` in the bucket, and the headers that S3 keeps with the bytes."""
+    """How a frame is stored: its `key` in the bucket, and the headers that S3 keeps with the bytes.
+
+    No storage class is sent if it is empty: then the store chooses one.
+    """
 
     key: str
     content_type: str | None
@@ -30,8 +33,12 @@ class StoredObject:
     storage_class: str
 
 
-def describe_object(facts: StorageFacts, name: str, content_type: str | None, age: timedelta) -> StoredObject:
+def describe_object(
+    facts: StorageFacts, name: str, content_type: str | None, age: timedelta, class_of_old: str = "STANDARD_IA"
+) -> StoredObject:
     """Key and headers of the object for a file called `name`, of a frame observed `age` ago.
+
+    `class_of_old` is the storage class of old frames.
 
     Raises HeaderValueError if a keyword of the key has no value, or one that cannot be a part of a key.
     """
@@ -39,7 +46,7 @@ def describe_object(facts: StorageFacts, name: str, content_type: str | None, ag
         key=_key(facts, name),
         content_type=content_type,
         content_disposition=_disposition(name),
-        storage_class="STANDARD_IA" if age > OLD else "STANDARD",
+        storage_class=class_of_old if age > OLD else "STANDARD",
     )
 
 

@@ -74,7 +74,7 @@ def test_our_store_puts_in_parts(s3) -> None:
     body = BYTES * 12  # 18 MB: three parts
     target = StoredObject("k", "image/fits", "attachment; filename=k", "STANDARD")
     md5 = hashlib.md5(body).hexdigest()
-    version = Store(s3, "b", max_put=1).put(io.BytesIO(body), len(body), md5, target)
+    version = Store(lambda: s3, "b", max_put=1).put(io.BytesIO(body), len(body), md5, target)
     there = s3.head_object(Bucket="b", Key="k")
     assert (there["VersionId"], there["ContentLength"], there["Metadata"]["md5"]) == (version, len(body), md5)
     assert there["ETag"].endswith('-3"')

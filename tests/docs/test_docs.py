@@ -16,6 +16,7 @@ import pytest
 from ingester_app.cli import main as ingester
 from ingester_app.settings import ServiceSettings
 from ingester_demo import local, serve
+from lco_ingester import store
 from lco_ingester.cli import _parser as lco_ingest_frame
 from lco_ingester.exceptions import IngesterError
 from tests.conftest import external_services_environment
@@ -182,6 +183,20 @@ def test_the_reason_codes_of_the_service_are_described() -> None:
 def test_no_reason_code_is_described_that_the_code_does_not_know() -> None:
     described = set(re.findall(r"^\| `([A-Z]+(?:_[A-Z]+)+)` \|", page("errors.md"), re.MULTILINE))
     assert described <= {each.reason for each in errors()} | reasons_of_the_service()
+
+
+def test_the_codes_of_s3_are_described_with_what_they_become() -> None:
+    section = page("errors.md").split("## Answers of S3")[1].split("\n## ")[0]
+    rows = [row.split("|") for row in section.splitlines() if row.startswith("| ")]
+    described = {
+        becomes.strip(): set(re.findall(r"`(\w+)`", answer)) for _, answer, becomes, _ in rows if "`" in becomes
+    }
+    refused = described["`STORE_REFUSED`"] | described["`FILE_TOO_LARGE`"]
+    assert refused == store.FRAME_CODES
+    assert described["`FILE_CHANGED`"] == store.CHECKSUM_CODES
+    server = next(row for row in rows if "SlowDown" in row[1])[1]
+    assert set(re.findall(r"`(\w+)`", server)) == store.SERVER_CODES
+    assert set(map(int, re.findall(r"\b4\d\d\b", server))) == store.SERVER_STATUSES
 
 
 @pytest.mark.parametrize("command", OPTIONS)

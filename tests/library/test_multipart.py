@@ -13,7 +13,6 @@ from lco_ingester.exceptions import (
     FileChangedError,
     IngesterError,
     StoreDeploymentError,
-    StoreRefusedError,
     StoreUnavailableError,
 )
 from lco_ingester.file.datafile import ExactReader
@@ -113,7 +112,7 @@ def test_a_part_that_fails_is_a_later_try_and_leaves_nothing_behind(
 
 
 def test_a_store_that_does_not_tell_the_version_is_asked(s3: S3Server) -> None:
-    store = Store(Untold(s3.client()), s3.bucket, max_put=MIN_PART)
+    store = Store(lambda: Untold(s3.client()), s3.bucket, max_put=MIN_PART)
     version_id = put(store)
     assert s3.client().head_object(Bucket=s3.bucket, Key=TARGET.key)["VersionId"] == version_id
 
@@ -122,7 +121,7 @@ def test_a_later_version_is_not_taken_for_ours(s3: S3Server) -> None:
     client = s3.client()
     overtake = Untold(client, lambda: client.put_object(Bucket=s3.bucket, Key=TARGET.key, Body=b"newer"))
     with pytest.raises(StoreUnavailableError, match="a later version"):
-        put(Store(overtake, s3.bucket, max_put=MIN_PART))
+        put(Store(lambda: overtake, s3.bucket, max_put=MIN_PART))
 
 
 # Checksums of the whole
@@ -157,7 +156,7 @@ def test_a_store_that_refuses_to_hear_of_checksums_gets_none(comparing: PartsSto
 
 
 @pytest.mark.parametrize(
-    ("status", "error"), [(403, StoreDeploymentError), (409, StoreRefusedError), (503, StoreUnavailableError)]
+    ("status", "error"), [(403, StoreDeploymentError), (413, StoreDeploymentError), (503, StoreUnavailableError)]
 )
 def test_any_other_refusal_is_not_asked_for_twice(
     comparing: PartsStore, status: int, error: type[IngesterError]
@@ -165,7 +164,55 @@ def test_any_other_refusal_is_not_asked_for_twice(
     comparing.refusal = status
     with pytest.raises(error):
         put(store_at(comparing.url, "frames"))
-    assert comparing.began == 1
+    assert len(comparing.begun) == 1
+
+
+# Storage classes
+
+OLD = "STANDARD_IA"
+
+
+@pytest.mark.parametrize("status", [400, 501])
+@pytest.mark.parametrize(
+    ("refusal", "first", "later"),
+    [
+        (None, [(OLD, True), (OLD, False), (None, True)], [(None, True)]),
+        (400, [(OLD, True), (OLD, False), (None, True), (None, False)], [(None, True), (None, False)]),
+        (501, [(OLD, True), (OLD, False), (None, True), (None, False)], [(None, True), (None, False)]),
+    ],
+)
+def test_a_store_without_the_storage_class_gets_the_parts_without_one(
+    comparing: PartsStore, status: int, refusal: int | None, first: list[Any], later: list[Any]
+) -> None:
+    """With and without the checksums; the begin is repeated, never the parts, and the class is not sent again."""
+    comparing.class_refusal, comparing.refusal = status, refusal
+    comparing.compares = "nothing" if refusal else "whole"
+    store = store_at(comparing.url, "frames")
+    assert put(store) == "v1"
+    assert comparing.begun == first
+    comparing.begun.clear()
+    assert put(store) == "v1"
+    assert comparing.begun == later
+    assert comparing.stored == CONTENT
+
+
+def test_a_class_that_was_not_the_reason_is_sent_again(comparing: PartsStore) -> None:
+    comparing.class_refusal = 403
+    store = store_at(comparing.url, "frames")
+    with pytest.raises(StoreDeploymentError, match="403 InvalidArgument"):
+        put(store)
+    assert comparing.begun == [(OLD, True)]
+    comparing.class_refusal = None
+    put(store)
+    assert comparing.begun[1:] == [(OLD, True)]
+
+
+def test_a_class_is_not_the_reason_when_a_part_is_refused(comparing: PartsStore) -> None:
+    store = store_at(comparing.url, "frames")
+    comparing.part_refusal = 400
+    with pytest.raises(StoreDeploymentError, match="400 InvalidArgument"):
+        put(store)
+    assert comparing.begun == [(OLD, True)]
 
 
 def test_the_checksum_of_the_whole_stays_with_the_object(store: Store, s3: S3Server) -> None:

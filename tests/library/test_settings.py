@@ -26,6 +26,7 @@ DEFAULTS = {
     "aws_endpoint_url_s3": None,
     "s3_timeout": 60.0,
     "s3_minimum_rate": 100_000.0,
+    "storage_class_old": "STANDARD_IA",
     "opentsdb_hostname": "",
     "opentsdb_port": 80,
     "opentsdb_python_metrics_test_mode": False,

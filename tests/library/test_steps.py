@@ -4,7 +4,7 @@ import hashlib
 import io
 import os
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -24,6 +24,7 @@ from lco_ingester.exceptions import (
     HeaderValueError,
     IngesterError,
     PackageMemberDamagedError,
+    StoreDeploymentError,
     SupersededError,
     TruncatedFrameError,
 )
@@ -33,7 +34,8 @@ from lco_ingester.metrics import Metrics
 from lco_ingester.publisher import Publisher
 from lco_ingester.services import Services
 from lco_ingester.steps import ArchivedByOther, version_key
-from tests.support.scripted import Answer, closed_port, committing_and_failing, scripted
+from lco_ingester.store import open_store
+from tests.support.scripted import Answer, Scripted, closed_port, committing_and_failing, scripted
 from tests.support.servers import ArchiveServer, S3Server, running_archive
 from tests.support.synthetic import ABSENT, checks, image, package, record_of_file, rules, write_frame
 
@@ -46,7 +48,8 @@ def read(path: Path) -> Validated:
 
 
 def upload(validated: Validated, services: Services, may_have_run: bool = False) -> Uploaded:
-    return steps.upload(validated, PathFile(validated.path), services.store, services.metrics, NOW, may_have_run)
+    file = PathFile(validated.path)
+    return steps.upload(validated, file, services.store, services.metrics, NOW, may_have_run, "STANDARD_IA")
 
 
 def post(uploaded: Uploaded, services: Services, one_try: bool = False) -> Archived | InArchive:
@@ -184,6 +187,36 @@ def test_bytes_that_changed_behind_our_back_are_refused_by_the_store(
     with pytest.raises(FileChangedError, match="BadDigest"):
         upload(validated, services)
     assert versions(s3, validated) == []
+
+
+@pytest.fixture
+def behind_a_proxy(services: Services) -> Iterator[tuple[Services, Scripted]]:
+    """The services, with a store whose answers a test gives; at first those of a proxy that knows no such path."""
+    with scripted(Answer(404, "404 page not found")) as server:
+        store = open_store("frames", access_key_id="a", secret_access_key="b", region="r", endpoint_url=server.url)
+        yield replace(services, store=store), server
+
+
+def test_a_look_that_fails_for_the_deployment_leaves_the_answer_to_the_put(
+    behind_a_proxy: tuple[Services, Scripted], tmp_path: Path
+) -> None:
+    """The look only saves a version, and a store may answer a HEAD like a proxy."""
+    services, server = behind_a_proxy
+    validated = read(write_frame(tmp_path))
+    with pytest.raises(StoreDeploymentError, match="proxy"):
+        upload(validated, services, may_have_run=True)
+    server.tell(Answer(404), Answer(headers={"x-amz-version-id": "v1"}))
+    assert upload(validated, services, may_have_run=True).version_id == "v1"
+    assert [asked.method for asked in server.asked] == ["HEAD", "PUT"]
+
+
+def test_a_proxy_cannot_say_that_no_newer_version_is_stored(
+    behind_a_proxy: tuple[Services, Scripted], services: Services, tmp_path: Path
+) -> None:
+    uploaded = uploaded_frame(tmp_path, services)
+    Path(uploaded.validated.path).unlink()
+    with pytest.raises(StoreDeploymentError, match="proxy"):
+        post(uploaded, behind_a_proxy[0])
 
 
 def test_a_file_that_is_gone_before_its_upload_is_missing(tmp_path: Path, services: Services) -> None:

@@ -7,7 +7,8 @@ import io
 import string
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import boto3
@@ -46,6 +47,14 @@ TARGET = StoredObject(
 )
 
 
+YOUNG = replace(TARGET, storage_class="STANDARD")
+
+
+def refused(status: int, code: str, message: str = "so", **headers: str) -> Answer:
+    """An error as S3 answers it."""
+    return Answer(status, f"<Error><Code>{code}</Code><Message>{message}</Message></Error>", headers)
+
+
 def store_at(url: str, bucket: str = "frames", **options: Any) -> Store:
     credentials = {"access_key_id": "demo", "secret_access_key": "demo-secret", "region": "us-east-1"}
     return open_store(bucket, endpoint_url=url, **{**credentials, **options})
@@ -54,6 +63,11 @@ def store_at(url: str, bucket: str = "frames", **options: Any) -> Store:
 def put(store: Store, content: bytes = CONTENT, target: StoredObject = TARGET, **changes: Any) -> str:
     told: dict[str, Any] = {"size": len(content), "md5": hashlib.md5(content).hexdigest(), **changes}
     return store.put(ExactReader(io.BytesIO(content), told["size"]), target=target, **told)
+
+
+def calls(store: Store) -> dict[str, Callable[[], object]]:
+    """All that a store can be asked."""
+    return {"put": lambda: put(store), "look": lambda: store.current_version("k"), "check": store.check}
 
 
 @pytest.fixture(scope="module")
@@ -209,16 +223,89 @@ def test_a_put_that_fails_is_not_repeated_here(store: Store, s3: S3Server, kind:
     assert put(store)
 
 
+# Storage classes
+
+
+def classes(server: Scripted) -> list[str | None]:
+    """The storage class of each request."""
+    return [asked.headers.get("x-amz-storage-class") for asked in server.asked]
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        refused(400, "InvalidStorageClass"),
+        Answer(400, "<Error><Code>InvalidArgument</Code><BucketName>frames</BucketName></Error>"),  # Ceph's radosgw
+        refused(501, "NotImplemented"),
+        refused(400, "NobodyKnows"),
+    ],
+)
 def test_a_store_without_the_storage_class_gets_the_object_without_one(
-    server: Scripted, caplog: pytest.LogCaptureFixture
+    server: Scripted, caplog: pytest.LogCaptureFixture, refusal: Answer
 ) -> None:
-    refusal = Answer(400, "<Error><Code>InvalidStorageClass</Code><Message>no</Message></Error>")
     server.tell(refusal, STORED)
     store = store_at(server.url)
     assert [put(store), put(store)] == ["v1", "v1"]
-    assert [asked.headers.get("x-amz-storage-class") for asked in server.asked] == ["STANDARD_IA", None, None]
+    assert classes(server) == ["STANDARD_IA", None, None]
     assert [asked.body for asked in server.asked] == [CONTENT] * 3
-    assert "does not know storage class STANDARD_IA" in caplog.text
+    assert caplog.text.count("does not know storage class STANDARD_IA") == 1
+
+
+def test_other_classes_are_still_sent_to_a_store_that_does_not_know_one(server: Scripted) -> None:
+    server.tell(refused(400, "InvalidArgument"), STORED)
+    store = store_at(server.url)
+    put(store)
+    put(store, target=YOUNG)
+    assert classes(server) == ["STANDARD_IA", None, "STANDARD"]
+
+
+@pytest.mark.parametrize(
+    ("second", "error"),
+    [
+        (refused(400, "InvalidArgument"), StoreDeploymentError),
+        (refused(503, "SlowDown"), StoreUnavailableError),
+        (refused(400, "KeyTooLongError"), StoreRefusedError),
+    ],
+)
+def test_a_refusal_of_something_else_is_the_error_and_is_not_remembered(
+    server: Scripted, caplog: pytest.LogCaptureFixture, second: Answer, error: type[IngesterError]
+) -> None:
+    server.tell(refused(400, "InvalidArgument"), second, STORED)
+    store = store_at(server.url)
+    with pytest.raises(error):
+        put(store)
+    assert put(store) == "v1"
+    assert classes(server) == ["STANDARD_IA", None, "STANDARD_IA"]
+    assert caplog.text == ""
+
+
+@pytest.mark.parametrize(
+    ("target", "answer"),
+    [
+        (YOUNG, refused(400, "InvalidArgument")),
+        (TARGET, refused(403, "InvalidArgument")),
+        (TARGET, refused(400, "BadDigest")),
+        (TARGET, refused(400, "KeyTooLongError")),
+        (TARGET, refused(400, "ExpiredToken")),
+        (TARGET, refused(400, "RequestTimeout")),
+        (TARGET, refused(400, "AuthorizationHeaderMalformed")),
+        (TARGET, Answer(400, "<html><body>Bad Request</body></html>")),
+        (TARGET, Answer(501)),
+    ],
+)
+def test_an_answer_that_cannot_be_about_the_class_is_not_tried_again(
+    server: Scripted, scripted_store: Store, target: StoredObject, answer: Answer
+) -> None:
+    server.tell(answer)
+    with pytest.raises(IngesterError):
+        put(scripted_store, target=target)
+    assert len(server.asked) == 1
+
+
+def test_an_object_without_a_class_is_put_without_one(server: Scripted, scripted_store: Store) -> None:
+    server.tell(STORED)
+    put(scripted_store, target=replace(TARGET, storage_class=""))
+    assert classes(server) == [None]
 
 
 # What a key holds
@@ -242,8 +329,25 @@ def test_a_key_without_an_object_holds_nothing(store: Store) -> None:
 
 @pytest.mark.parametrize("status", [403, 404])
 def test_without_permission_to_ask_the_version_is_unknown(server: Scripted, scripted_store: Store, status: int) -> None:
-    server.tell(Answer(status))
+    server.tell(Answer(status, headers={"x-amz-request-id": "1"}))
     assert scripted_store.current_version("k") is None
+
+
+@pytest.mark.parametrize("headers", [{}, {"x-amz-cf-id": "CloudFront's"}])
+@pytest.mark.parametrize("status", [403, 404])
+def test_a_look_that_a_proxy_answers_says_nothing_about_the_key(
+    server: Scripted, scripted_store: Store, status: int, headers: dict[str, str]
+) -> None:
+    server.tell(Answer(status, headers=headers))
+    with pytest.raises(StoreDeploymentError, match="proxy"):
+        scripted_store.current_version("k")
+
+
+def test_a_success_without_the_headers_of_s3_is_not_the_answer_of_s3(server: Scripted, scripted_store: Store) -> None:
+    server.tell(Answer(200, "<html>please log in</html>"))
+    for call in (lambda: scripted_store.current_version("k"), lambda: put(scripted_store)):
+        with pytest.raises(StoreDeploymentError, match="without the headers of S3"):
+            call()
 
 
 @pytest.mark.parametrize(
@@ -303,44 +407,232 @@ def test_only_a_large_body_waits_for_the_word_of_the_store(server: Scripted, siz
 @pytest.mark.parametrize(
     ("status", "code", "error"),
     [
+        # one object
         (400, "BadDigest", FileChangedError),
         (400, "XAmzContentSHA256Mismatch", FileChangedError),
         (400, "XAmzContentChecksumMismatch", FileChangedError),
         (400, "EntityTooLarge", FileTooLargeError),
+        (413, "EntityTooLarge", FileTooLargeError),
+        (400, "KeyTooLongError", StoreRefusedError),
+        (400, "InvalidObjectName", StoreRefusedError),
+        (400, "XMinioInvalidObjectName", StoreRefusedError),
+        (400, "MetadataTooLarge", StoreRefusedError),
+        # the store fails, whatever it says
+        (500, "EntityTooLarge", StoreUnavailableError),
+        (503, "BadDigest", StoreUnavailableError),
+        (429, "KeyTooLongError", StoreUnavailableError),
+        (503, "SlowDown", StoreUnavailableError),
+        (400, "SlowDown", StoreUnavailableError),
+        (429, "TooManyRequests", StoreUnavailableError),
+        (400, "RequestTimeout", StoreUnavailableError),
+        (400, "IncompleteBody", StoreUnavailableError),
+        (409, "OperationAborted", StoreUnavailableError),
+        (409, "ConditionalRequestConflict", StoreUnavailableError),
+        (500, "InternalError", StoreUnavailableError),
+        (507, "XMinioStorageFull", StoreUnavailableError),
+        (502, "", StoreUnavailableError),
+        # everything else waits too
         (403, "AccessDenied", StoreDeploymentError),
         (403, "InvalidAccessKeyId", StoreDeploymentError),
         (403, "SignatureDoesNotMatch", StoreDeploymentError),
         (403, "RequestTimeTooSkewed", StoreDeploymentError),
         (400, "ExpiredToken", StoreDeploymentError),
-        (400, "AuthorizationHeaderMalformed", StoreDeploymentError),
+        (400, "InvalidToken", StoreDeploymentError),
         (404, "NoSuchBucket", StoreDeploymentError),
+        (404, "NoSuchKey", StoreDeploymentError),
         (403, "QuotaExceeded", StoreDeploymentError),
-        (503, "SlowDown", StoreUnavailableError),
-        (429, "TooManyRequests", StoreUnavailableError),
-        (400, "RequestTimeout", StoreUnavailableError),
-        (409, "OperationAborted", StoreUnavailableError),
-        (500, "InternalError", StoreUnavailableError),
-        (502, "", StoreUnavailableError),
-        (400, "KeyTooLongError", StoreRefusedError),
-        (400, "InvalidArgument", StoreRefusedError),
-        (411, "MissingContentLength", StoreRefusedError),
+        (400, "XMinioAdminBucketQuotaExceeded", StoreDeploymentError),
+        (400, "KMS.DisabledException", StoreDeploymentError),
+        (400, "KMS.NotFoundException", StoreDeploymentError),
+        (403, "KMS.KMSInvalidStateException", StoreDeploymentError),
+        (400, "AccessControlListNotSupported", StoreDeploymentError),
+        (400, "InvalidArgument", StoreDeploymentError),
+        (400, "InvalidRequest", StoreDeploymentError),
+        (400, "InvalidURI", StoreDeploymentError),
+        (411, "MissingContentLength", StoreDeploymentError),
+        (405, "MethodNotAllowed", StoreDeploymentError),
+        (412, "PreconditionFailed", StoreDeploymentError),
+        (400, "NobodyKnowsThisCode", StoreDeploymentError),
+        (418, "NobodyKnowsThisCode", StoreDeploymentError),
+        (400, "entitytoolarge", StoreDeploymentError),
+        (400, " EntityTooLarge", StoreDeploymentError),
     ],
 )
 def test_an_answer_of_the_store_becomes_the_error_it_means(
     server: Scripted, scripted_store: Store, status: int, code: str, error: type[IngesterError]
 ) -> None:
-    server.tell(Answer(status, f"<Error><Code>{code}</Code><Message>so</Message></Error>"))
+    server.tell(refused(status, code))
     with pytest.raises(error) as raised:
-        put(scripted_store)
+        put(scripted_store, target=YOUNG)
     assert type(raised.value) is error
     assert TARGET.key in raised.value.detail
     assert len(server.asked) == 1
 
 
-def test_a_bucket_of_another_region_is_a_trouble_of_the_deployment() -> None:
+PAGES = [
+    "",
+    "404 page not found",
+    "<html><head><title>Bad Request</title></head><body>nginx</body></html>",
+    "<html><body>not closed<br></body></html>",
+    "<html><Error>EntityTooLarge</Error></html>",
+    "<Error><Code>EntityTooLarge",
+    "<Error></Error>",
+    "<Error><Message>no code</Message></Error>",
+    "<Error><Code><Code>EntityTooLarge</Code></Code></Error>",
+    "<Error><Code>EntityTooLarge</Code><Code>KeyTooLongError</Code></Error>",
+    '{"Error": {"Code": "EntityTooLarge"}}',
+    "<a>" * 5000 + "</a>" * 5000,
+]
+STATUSES = [
+    400, 401, 403, 404, 405, 406, 407, 408, 409, 411, 413, 414, 421, 423, 425, 426, 429, 431, 451, 499, 500, 501, 502,
+    503, 504, 507, 520, 599,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page[:30])
+def test_an_answer_without_a_code_of_s3_is_never_the_frames_fault(
+    server: Scripted, scripted_store: Store, page: str
+) -> None:
+    """It comes from something on the way: it waits, and no put is sent twice."""
+    for status in STATUSES:
+        server.tell(Answer(status, page))
+        with pytest.raises((StoreDeploymentError, StoreUnavailableError)) as raised:
+            put(scripted_store)
+        passes = status in (408, 409, 421, 423, 425, 429) or status >= 500
+        if passes:
+            assert isinstance(raised.value, StoreUnavailableError), status
+        assert len(str(raised.value)) < 800, status
+        assert len(server.asked) == 1, status
+
+
+@pytest.mark.parametrize("status", [400, 403, 404, 405, 407, 413, 431])
+@pytest.mark.parametrize("page", PAGES[:3])
+def test_a_proxy_that_refuses_in_place_of_s3_is_named_as_a_possible_cause(
+    server: Scripted, scripted_store: Store, status: int, page: str
+) -> None:
+    server.tell(Answer(status, page))
+    with pytest.raises(StoreDeploymentError, match=f"found {status} without a code of S3.*proxy or load balancer"):
+        put(scripted_store)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page[:30])
+def test_a_success_that_is_not_of_s3_waits(server: Scripted, scripted_store: Store, page: str) -> None:
+    for call in (lambda: put(scripted_store), lambda: scripted_store.check()):
+        server.tell(Answer(200, page))
+        with pytest.raises((StoreDeploymentError, StoreUnavailableError, BucketNotVersionedError)):
+            call()
+        assert len(server.asked) == 1
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Last-Modified": "yesterday", "ETag": '"1"', "x-amz-version-id": "v1"},
+        {"x-amz-object-lock-retain-until-date": "never", "ETag": '"1"', "x-amz-version-id": "v1"},
+        {"x-amz-missing-meta": "many", "ETag": '"1"', "x-amz-version-id": "v1"},
+    ],
+)
+def test_headers_that_are_not_those_of_s3_wait(
+    server: Scripted, scripted_store: Store, headers: dict[str, str]
+) -> None:
+    server.tell(Answer(200, headers=headers))
+    with pytest.raises(StoreUnavailableError, match="in the form of S3"):
+        scripted_store.current_version("k")
+
+
+def test_what_a_server_writes_is_quoted_shortly_and_without_control_characters(
+    server: Scripted, scripted_store: Store
+) -> None:
+    server.tell(refused(400, "Odd\u009b" + "x" * 5000, "\u202emessage"))
+    with pytest.raises(StoreDeploymentError) as raised:
+        put(scripted_store, target=YOUNG)
+    assert str(raised.value).isprintable()
+    assert len(str(raised.value)) < 800
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "message"),
+    [
+        (400, "InvalidRequest", "unsupported header x-amz-checksum-crc32"),
+        (400, "InvalidRequest", "The value specified in the x-amz-trailer header is not supported"),
+        (501, "NotImplemented", "A header you provided implies functionality that is not implemented"),
+        (411, "MissingContentLength", ""),
+    ],
+)
+def test_a_store_that_may_not_know_our_checksums_names_the_variable(
+    server: Scripted, scripted_store: Store, status: int, code: str, message: str
+) -> None:
+    server.tell(refused(status, code, message))
+    with pytest.raises((StoreDeploymentError, StoreUnavailableError)) as raised:
+        put(scripted_store, target=YOUNG)
+    assert "AWS_REQUEST_CHECKSUM_CALCULATION=when_required" in str(raised.value)
+
+
+# Redirects
+
+
+@pytest.mark.parametrize("status", [300, 301, 302, 303, 304, 305, 307, 308])
+@pytest.mark.parametrize("call", ["put", "look", "check"])
+def test_a_redirect_is_not_followed_and_names_the_variable(
+    server: Scripted, scripted_store: Store, status: int, call: str
+) -> None:
+    server.tell(Answer(status, headers={"Location": "https://user:secret@s3.example.org/frames?token=secret#secret"}))
+    with pytest.raises(StoreDeploymentError) as raised:
+        calls(scripted_store)[call]()
+    assert len(server.asked) == 1
+    assert "secret" not in str(raised.value)
+    if status != 300 or call == "put":  # boto3 takes 300 for a success
+        assert (
+            "the endpoint redirects to https://s3.example.org/frames. Check AWS_ENDPOINT_URL_S3 and its scheme"
+            in str(raised.value)
+        )
+
+
+@pytest.mark.parametrize("location", ["", "http://[", "/x" * 5000])
+def test_a_redirect_to_nowhere_is_one_too(server: Scripted, scripted_store: Store, location: str) -> None:
+    server.tell(Answer(301, "<html>moved</html>", {"Location": location}))
+    with pytest.raises(StoreDeploymentError, match=r"redirect.* Check AWS_ENDPOINT_URL_S3") as raised:
+        put(scripted_store)
+    assert len(server.asked) == 1
+    assert len(str(raised.value)) < 1000
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        refused(301, "PermanentRedirect", **{"x-amz-bucket-region": "eu-west-1"}),
+        refused(307, "TemporaryRedirect", **{"x-amz-bucket-region": "eu-west-1"}),
+        refused(
+            400, "AuthorizationHeaderMalformed", "expecting 'eu-west-1'</Message><Region>eu-west-1</Region><Message>"
+        ),
+        refused(400, "IllegalLocationConstraintException", **{"x-amz-bucket-region": "eu-west-1"}),
+        Answer(301, headers={"x-amz-bucket-region": "eu-west-1"}),
+        Answer(400, headers={"x-amz-bucket-region": "eu-west-1"}),
+    ],
+)
+@pytest.mark.parametrize("call", ["put", "look", "check"])
+def test_a_bucket_of_another_region_is_named_with_its_region(
+    server: Scripted, scripted_store: Store, answer: Answer, call: str
+) -> None:
+    if call == "look" and "x-amz-bucket-region" not in answer.headers:
+        return  # an answer to HEAD has no body
+    server.tell(answer)
+    with pytest.raises(StoreDeploymentError, match=r"Set AWS_DEFAULT_REGION=eu-west-1($|; if it is that already)"):
+        calls(scripted_store)[call]()
+    assert len(server.asked) == 1
+
+
+def test_a_header_with_the_region_does_not_hide_a_code(server: Scripted, scripted_store: Store) -> None:
+    """S3 sends the header with other answers too."""
+    server.tell(refused(400, "KeyTooLongError", **{"x-amz-bucket-region": "us-east-1"}))
+    with pytest.raises(StoreRefusedError):
+        put(scripted_store)
+
+
+def test_a_region_that_is_not_named_is_still_a_region() -> None:
     answer: Any = {"Error": {"Code": "PermanentRedirect"}, "ResponseMetadata": {"HTTPStatusCode": 301}}
-    with pytest.raises(StoreDeploymentError):
-        put(Store(Failing(boto.ClientError(answer, "PutObject")), "frames"))
+    with pytest.raises(StoreDeploymentError, match="Check AWS_DEFAULT_REGION"):
+        put(Store(lambda: Failing(boto.ClientError(answer, "PutObject")), "frames"))
 
 
 def test_the_store_may_say_how_long_to_wait(server: Scripted, scripted_store: Store) -> None:
@@ -447,7 +739,7 @@ def test_every_error_of_botocore_is_accounted_for() -> None:
 
 @pytest.mark.parametrize("error", [each for each in botocore_errors() if each.__name__ in SERVER | DEPLOYMENT])
 def test_every_error_of_botocore_becomes_one_of_ours(error: type[Exception]) -> None:
-    store = Store(Failing(made(error)), "frames")
+    store = Store(lambda: Failing(made(error)), "frames")
     expected = StoreUnavailableError if error.__name__ in SERVER else StoreDeploymentError
     for call in (lambda: put(store), lambda: store.current_version("k")):
         with pytest.raises(expected) as raised:
@@ -459,5 +751,5 @@ def test_every_error_of_botocore_becomes_one_of_ours(error: type[Exception]) -> 
 def test_an_error_of_the_stream_comes_out_as_it_is() -> None:
     changed = FileChangedError("it shrank")
     with pytest.raises(FileChangedError) as raised:
-        put(Store(Failing(boto.HTTPClientError(error=changed)), "frames"))
+        put(Store(lambda: Failing(boto.HTTPClientError(error=changed)), "frames"))
     assert raised.value is changed

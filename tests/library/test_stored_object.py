@@ -145,6 +145,15 @@ def test_the_storage_class_goes_by_the_age(days: int, storage_class: str) -> Non
     assert described(age_days=days).storage_class == storage_class
 
 
+@pytest.mark.parametrize("class_of_old", ["STANDARD", "GLACIER_IR", ""])
+def test_the_class_of_old_frames_can_be_set(class_of_old: str) -> None:
+    facts = StorageFacts({}, "raw", "", "")
+    classes = [
+        describe_object(facts, "a.fits", None, timedelta(days=days), class_of_old).storage_class for days in (60, 61)
+    ]
+    assert classes == ["STANDARD", class_of_old]
+
+
 # Values that cannot be a part of the key
 
 

@@ -8,6 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from ingester_app import cli
+from ingester_app.ingest import settings_fingerprint
 from ingester_app.settings import ServiceSettings
 from lco_ingester.exceptions import SettingsError
 from lco_ingester.settings import load_settings
@@ -20,6 +21,17 @@ def test_a_log_level_may_be_written_in_small_letters(
 ) -> None:
     monkeypatch.setenv("LOG_LEVEL", written)
     assert load_settings(ServiceSettings).log_level == "DEBUG"
+
+
+def test_another_storage_class_of_old_frames_begins_waiting_frames_again(clean_environment: None) -> None:
+    before, after = (load_settings(ServiceSettings, storage_class_old=name) for name in ("STANDARD_IA", ""))
+    assert settings_fingerprint(before) != settings_fingerprint(after)
+
+
+@pytest.mark.parametrize("name", ["GLACIER IR", "A\nB: C", "x" * 65])
+def test_a_storage_class_that_cannot_be_one_is_refused(clean_environment: None, name: str) -> None:
+    with pytest.raises(SettingsError, match="STORAGE_CLASS_OLD"):
+        load_settings(ServiceSettings, storage_class_old=name)
 
 
 @pytest.mark.parametrize("name", ["lco.ingest", "a.ingest"])

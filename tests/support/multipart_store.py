@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 ALGORITHM = "x-amz-checksum-algorithm"
 TYPE = "x-amz-checksum-type"
 CRC32 = "x-amz-checksum-crc32"
+CLASS = "x-amz-storage-class"
 
 
 @dataclass
@@ -26,14 +27,17 @@ class PartsStore:
 
     What it `compares` at the end: a checksum of the whole, as S3 does; of its parts alone, as stores that know the
     algorithm and pass over the type; or none. `refusal` is the status by which it answers whoever names a checksum,
-    `damaged` what becomes of the bytes when they are put together.
+    `class_refusal` the one for a storage class, `part_refusal` the one for each part, `damaged` what becomes of the
+    bytes when they are put together. `begun` has the storage class of each begin, and whether it named a checksum.
     """
 
     compares: Literal["whole", "parts", "nothing"] = "whole"
     refusal: int | None = None
+    class_refusal: int | None = None
+    part_refusal: int | None = None
     damaged: Callable[[bytes], bytes] = lambda content: content
     url: str = ""
-    began: int = 0
+    begun: list[tuple[str | None, bool]] = field(default_factory=list)
     parts: dict[int, bytes] = field(default_factory=dict)
     stored: bytes | None = None
 
@@ -54,7 +58,9 @@ class PartsStore:
         return Response(status=204)
 
     def _begin(self, request: Request) -> Response:
-        self.began += 1
+        self.begun.append((request.headers.get(CLASS), ALGORITHM in request.headers))
+        if self.class_refusal and CLASS in request.headers:
+            return Response("<Error><Code>InvalidArgument</Code></Error>", self.class_refusal)  # as Ceph's radosgw
         if self.refusal and ALGORITHM in request.headers:
             return _refused("NotImplemented", self.refusal)
         known = {"whole": (ALGORITHM, TYPE), "parts": (ALGORITHM,), "nothing": ()}[self.compares]
@@ -62,6 +68,8 @@ class PartsStore:
         return Response(_xml("InitiateMultipartUploadResult", "<UploadId>u</UploadId>"), headers=echoed)
 
     def _take(self, number: int, part: bytes, checksum: str | None) -> Response:
+        if self.part_refusal:
+            return _refused("InvalidArgument", self.part_refusal)
         if self.compares != "nothing" and checksum != crc32(part):
             return _refused("BadDigest")
         self.parts[number] = part
