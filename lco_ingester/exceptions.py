@@ -17,6 +17,7 @@
     │   ├── PackageMemberDamagedError   PACKAGE_MEMBER_DAMAGED frame
     │   ├── CompanionError              COMPANION_REFUSED      frame
     │   ├── HookError                   HOOK_FAILED            frame
+    │   ├── HookDeploymentError         HOOK_DEPLOYMENT        deployment
     │   ├── HeaderMissingError          HEADER_MISSING         frame
     │   ├── HeaderValueError            HEADER_VALUE           frame
     │   ├── FileTooLargeError           FILE_TOO_LARGE         frame
@@ -29,6 +30,7 @@
     │   └── SupersededError             SUPERSEDED             frame
     ├── RetryError                 the file was not ready: try again
     │   ├── FileMissingError            FILE_MISSING           file not ready
+    │   ├── FileSystemUnavailableError  FILE_SYSTEM_UNAVAILABLE   file not ready
     │   ├── TruncatedFrameError         FITS_TRUNCATED         file not ready
     │   │   └── EmptyFileError          FILE_EMPTY             file not ready
     │   ├── ChecksumError               FITS_CHECKSUM          file not ready
@@ -41,6 +43,7 @@
     │   ├── ArchiveUnavailableError     ARCHIVE_UNAVAILABLE    server
     │   │   └── ArchiveFailedError      ARCHIVE_FAILED         server
     │   ├── BrokerUnavailableError      BROKER_UNAVAILABLE     server
+    │   ├── OutOfResourcesError         OUT_OF_RESOURCES       server
     │   └── TookTooLongError            TOOK_TOO_LONG          server
     └── NonFatalDoNotRetryError    nothing is wrong
         └── AlreadyArchivedError        ALREADY_ARCHIVED
@@ -154,7 +157,7 @@ class FileOutsideDataRootsError(DoNotRetryError):
 
 
 class FileUnreadableError(DoNotRetryError):
-    """The file exists but cannot be read: wrong permissions, a directory, a damaged disk."""
+    """The file exists but cannot be read: wrong permissions, a directory, a pipe."""
 
     reason = "FILE_UNREADABLE"
     default_check = "readable file"
@@ -243,10 +246,18 @@ class CompanionError(DoNotRetryError):
 
 
 class HookError(DoNotRetryError):
-    """A site's own file type (entry point group `lco_ingester.records`) failed; `check` names it."""
+    """A site's own file type (entry point group `lco_ingester.records`) refused the file; `check` names it."""
 
     reason = "HOOK_FAILED"
-    default_hint = "Repair or remove the site's entry point, then publish the name again"
+    default_hint = "Correct the file or the site's entry point, then publish the name again"
+
+
+class HookDeploymentError(DoNotRetryError):
+    """A site's own file type cannot be used, so every file of this type fails; `check` names it."""
+
+    reason = "HOOK_DEPLOYMENT"
+    failure_kind = FailureKind.DEPLOYMENT
+    default_hint = "Correct or remove the site's entry point"
 
 
 class HeaderMissingError(DoNotRetryError):
@@ -337,6 +348,16 @@ class FileMissingError(RetryError):
     default_hint = "Put the file back, then publish its name again"
 
 
+class FileSystemUnavailableError(RetryError):
+    """The file system does not give the file: a file server that restarts, a bad disk, a code that we do not know."""
+
+    reason = "FILE_SYSTEM_UNAVAILABLE"
+    default_check = "file system"
+    default_hint = (
+        "Check the disk or the file server, and that it is mounted on this worker; then publish the name again"
+    )
+
+
 class TruncatedFrameError(RetryError):
     """The file ends before its last HDU: it is still being written, or was cut."""
 
@@ -425,6 +446,14 @@ class BrokerUnavailableError(BackoffRetryError):
 
     reason = "BROKER_UNAVAILABLE"
     default_check = "broker"
+
+
+class OutOfResourcesError(BackoffRetryError):
+    """This process or its machine has no memory or no file descriptors left."""
+
+    reason = "OUT_OF_RESOURCES"
+    default_check = "resources of the worker"
+    default_hint = "Check the memory and the open files of this worker, and their limits"
 
 
 class TookTooLongError(BackoffRetryError):

@@ -27,11 +27,11 @@ from lco_ingester.file.stream import (
     GZIP_MAGIC,
     Contents,
     CountingReader,
-    Readable,
     drain,
     gzip_errors_translated,
     unpacked,
 )
+from lco_ingester.file.system_errors import Readable
 from lco_ingester.file.validation import read_headers
 
 EXTENSIONS = (".tar.gz", ".tar")

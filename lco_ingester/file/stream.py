@@ -3,31 +3,26 @@
 import gzip
 import hashlib
 import io
+import math
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Protocol
 
 from lco_ingester.exceptions import (
     DoNotRetryError,
     ExpandsTooFarError,
-    FileUnreadableError,
+    FileChangedError,
     GzipDamagedError,
     TruncatedFrameError,
 )
 from lco_ingester.file.checks import CheckPolicy
+from lco_ingester.file.system_errors import READ_ERRORS, Readable, error_of, read_now, would_block
 
 CHUNK = 512 * 1024  # bytes read at a time: memory stays flat, and a chunk is still in the CPU cache after the md5
 _BUFFER = 32 * 1024  # bytes; less than a chunk, so that a chunk bypasses the buffer
 GZIP_MAGIC = b"\x1f\x8b"
 _READ_INTO = (io.FileIO, io.BufferedReader, io.BufferedRandom, io.BytesIO)  # not subclasses with a `read` of their own
 _RATIO_COUNTS_FROM = 256 * 1024 * 1024  # bytes; below this size any ratio is harmless
-
-
-class Readable(Protocol):
-    """A stream of bytes; `read` returns as many as requested, or all that are left."""
-
-    def read(self, size: int = -1, /) -> bytes: ...
 
 
 class CountingReader(io.RawIOBase):
@@ -43,10 +38,12 @@ class CountingReader(io.RawIOBase):
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]  # all that io.BufferedReader passes
         if type(self._stream) in _READ_INTO:
-            size: int = self._stream.readinto(buffer)  # type: ignore[attr-defined]
+            size: int | None = self._stream.readinto(buffer)  # type: ignore[attr-defined]
+            if size is None:
+                raise would_block()
             self._count(buffer[:size])
         else:
-            chunk = self._stream.read(len(buffer))
+            chunk = read_now(self._stream, len(buffer))
             size = len(chunk)
             self._count(chunk)
             buffer[:size] = chunk
@@ -57,22 +54,25 @@ class CountingReader(io.RawIOBase):
 
 
 class HashingReader(CountingReader):
-    """The same with the md5 of the bytes.
+    """The same with the md5 of the bytes, of a stream that should have `expected` bytes.
 
-    Reading raises FileUnreadableError if the disk fails, or if the stream returns text.
+    Reading raises FileChangedError at the first byte beyond them: some files, such as those in /proc, have no end. It
+    raises the errors of `system_errors` if the disk fails, or if the stream returns text.
     """
 
-    def __init__(self, stream: Readable) -> None:
+    def __init__(self, stream: Readable, expected: float = math.inf) -> None:
         super().__init__(stream)
         self._md5 = hashlib.md5(usedforsecurity=False)
+        self._expected = expected
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
         try:
-            return super().readinto(buffer)
-        except OSError as error:
-            raise FileUnreadableError(found=error.strerror or str(error)) from error
-        except (TypeError, UnicodeDecodeError) as error:
-            raise FileUnreadableError(expected="a stream opened in binary mode", found="text") from error
+            size = super().readinto(buffer)
+        except READ_ERRORS as error:
+            raise error_of(error) from error
+        if self.size > self._expected:
+            raise FileChangedError(expected=f"{self._expected} bytes", found="more")
+        return size
 
     def finish(self) -> tuple[str, int]:
         """Read the rest; return md5 (hex) and size in bytes of the whole stream."""
@@ -89,7 +89,7 @@ class HashingReader(CountingReader):
 def md5_of_stream(stream: Readable) -> tuple[str, int]:
     """Md5 (hex) and size in bytes of a stream, read once to its end.
 
-    Raises FileUnreadableError if it cannot be read, or returns text.
+    Raises the errors of `system_errors` if it cannot be read, or returns text.
     """
     return HashingReader(stream).finish()
 
