@@ -118,11 +118,15 @@ class PathFile:
     def _refuse_path_outside_roots(self) -> None:
         """For a file that cannot be opened."""
         if self._data_roots:
-            self._refuse_outside_roots(os.path.realpath(self.path))
+            self._refuse_outside_roots(_real_path(self.path, strict=False))
 
     def _refuse_outside_roots(self, real: str) -> None:
         roots = self._data_roots
-        if roots and not _is_below(real, roots) and not _is_below(real, (_resolved(root) for root in roots)):
+        if (
+            roots
+            and not _is_below(real, roots)
+            and not _is_below(real, (_real_path(root, strict=True) for root in roots))
+        ):
             expected = "a file below " + " or ".join(roots)
             raise FileOutsideDataRootsError(frame=self.path, expected=expected, found=printable(real))
 
@@ -327,11 +331,12 @@ def _is_below(real: str, roots: Iterable[str]) -> bool:
     return any(path.is_relative_to(root) for root in roots)
 
 
-def _resolved(root: str) -> str:
-    """A data root without links. Raises FileSystemUnavailableError if it cannot be resolved now."""
+def _real_path(path: str, *, strict: bool) -> str:
+    """The path without links. Raises FileSystemUnavailableError if it cannot be resolved now, or changes meanwhile."""
     try:
-        return os.path.realpath(root, strict=True)
+        return os.path.realpath(path, strict=strict)
     except (FileNotFoundError, NotADirectoryError):
-        return root
+        return path
     except OSError as error:
-        raise FileSystemUnavailableError(check="data roots", expected=root, found=str(error)) from error
+        found = f"{path}: {error.strerror}"
+        raise FileSystemUnavailableError(check="data roots", found=found) from error
