@@ -55,6 +55,8 @@ word on the right is the kind of failure, by which the service chooses its retry
 from enum import StrEnum
 from typing import ClassVar
 
+LONGEST_SIDE = 1000  # characters of `check`, `expected` and `found`
+
 
 class FailureKind(StrEnum):
     """Where the cause of a failure is: this decides how often and how long the service tries again."""
@@ -96,9 +98,9 @@ class IngesterError(Exception):
         super().__init__(detail)
         self.detail = detail
         self.frame = frame
-        self.check = check or self.default_check
-        self.expected = expected
-        self.found = found
+        self.check = _bounded(check or self.default_check)
+        self.expected = _bounded(expected)
+        self.found = _bounded(found)
         self.hint = hint or self.default_hint
         self.retry_after = retry_after
         self.was_called = was_called
@@ -111,6 +113,11 @@ class IngesterError(Exception):
         if self.hint:
             line = f"{line.rstrip('.')}. {self.hint}"
         return " ".join(line.split())
+
+
+def _bounded(text: str) -> str:
+    """What a file or a server says may be of any length; logs and letters hold its beginning."""
+    return text if len(text) <= LONGEST_SIDE else f"{text[:LONGEST_SIDE]}…"
 
 
 class DoNotRetryError(IngesterError):
