@@ -243,9 +243,9 @@ def _pax_records(content: bytes) -> Iterator[tuple[bytes, bytes]]:
     start, end = 0, len(content.rstrip(b"\0"))
     while start < end:
         space = content.find(b" ", start, start + _MAX_DIGITS)
-        length = content[start:space] if space > 0 else b""
-        following = start + int(length) if length.isdigit() else 0
-        if not space < following <= len(content):
+        length = content[start : max(start, space)]
+        following = start + int(length) if length.isdigit() else start
+        if not start < space < following <= len(content):
             raise PackageError(expected="pax headers", found=repr(content[start : start + 20]))
         keyword, _, value = content[space + 1 : following - 1].partition(b"=")
         yield keyword, value

@@ -15,7 +15,14 @@ from lco_ingester.exceptions import (
     TruncatedFrameError,
 )
 from lco_ingester.file.checks import CheckPolicy
-from lco_ingester.file.system_errors import READ_ERRORS, Readable, error_of, read_now, would_block
+from lco_ingester.file.system_errors import (
+    READ_ERRORS,
+    Readable,
+    error_of,
+    read_errors_translated,
+    read_now,
+    would_block,
+)
 
 CHUNK = 512 * 1024  # bytes read at a time: memory stays flat, and a chunk is still in the CPU cache after the md5
 _BUFFER = 32 * 1024  # bytes; less than a chunk, so that a chunk bypasses the buffer
@@ -54,10 +61,9 @@ class CountingReader(io.RawIOBase):
 
 
 class HashingReader(CountingReader):
-    """The same with the md5 of the bytes, of a stream that should have `expected` bytes.
+    """The same with the md5 of the bytes, at most the `expected` ones: some files, such as those in /proc, have no end.
 
-    Reading raises FileChangedError at the first byte beyond them: some files, such as those in /proc, have no end. It
-    raises the errors of `system_errors` if the disk fails, or if the stream returns text.
+    Reading raises the errors of `system_errors` if the disk fails, or if the stream returns text.
     """
 
     def __init__(self, stream: Readable, expected: float = math.inf) -> None:
@@ -66,19 +72,25 @@ class HashingReader(CountingReader):
         self._expected = expected
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        left = self._expected - self.size
+        if left < len(buffer):
+            buffer = buffer[: int(left)]
         try:
-            size = super().readinto(buffer)
+            return super().readinto(buffer) if buffer else 0
         except READ_ERRORS as error:
             raise error_of(error) from error
-        if self.size > self._expected:
-            raise FileChangedError(expected=f"{self._expected} bytes", found="more")
-        return size
 
     def finish(self) -> tuple[str, int]:
-        """Read the rest; return md5 (hex) and size in bytes of the whole stream."""
+        """Read the rest; return md5 (hex) and size in bytes of the whole stream.
+
+        Raises FileChangedError if it has more than it should have.
+        """
         buffer = memoryview(bytearray(CHUNK))
         while self.readinto(buffer):
             pass
+        with read_errors_translated():
+            if self.size == self._expected and read_now(self._stream, 1):
+                raise FileChangedError(expected=f"{self._expected} bytes", found="more")
         return self._md5.hexdigest(), self.size
 
     def _count(self, piece: bytes | memoryview) -> None:
