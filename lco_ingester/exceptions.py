@@ -17,6 +17,7 @@
     │   ├── PackageMemberDamagedError   PACKAGE_MEMBER_DAMAGED frame
     │   ├── CompanionError              COMPANION_REFUSED      frame
     │   ├── HookError                   HOOK_FAILED            frame
+    │   ├── HookDeploymentError         HOOK_DEPLOYMENT        deployment
     │   ├── HeaderMissingError          HEADER_MISSING         frame
     │   ├── HeaderValueError            HEADER_VALUE           frame
     │   ├── FileTooLargeError           FILE_TOO_LARGE         frame
@@ -30,6 +31,7 @@
     │   └── SupersededError             SUPERSEDED             frame
     ├── RetryError                 the file was not ready: try again
     │   ├── FileMissingError            FILE_MISSING           file not ready
+    │   ├── FileSystemUnavailableError  FILE_SYSTEM_UNAVAILABLE   file not ready
     │   ├── TruncatedFrameError         FITS_TRUNCATED         file not ready
     │   │   └── EmptyFileError          FILE_EMPTY             file not ready
     │   ├── ChecksumError               FITS_CHECKSUM          file not ready
@@ -42,6 +44,7 @@
     │   ├── ArchiveUnavailableError     ARCHIVE_UNAVAILABLE    server
     │   │   └── ArchiveFailedError      ARCHIVE_FAILED         server
     │   ├── BrokerUnavailableError      BROKER_UNAVAILABLE     server
+    │   ├── OutOfResourcesError         OUT_OF_RESOURCES       server
     │   └── TookTooLongError            TOOK_TOO_LONG          server
     └── NonFatalDoNotRetryError    nothing is wrong
         └── AlreadyArchivedError        ALREADY_ARCHIVED
@@ -52,6 +55,8 @@ word on the right is the kind of failure, by which the service chooses its retry
 
 from enum import StrEnum
 from typing import ClassVar
+
+LONGEST_SIDE = 1000  # characters of `check`, `expected` and `found`
 
 
 class FailureKind(StrEnum):
@@ -94,9 +99,9 @@ class IngesterError(Exception):
         super().__init__(detail)
         self.detail = detail
         self.frame = frame
-        self.check = check or self.default_check
-        self.expected = expected
-        self.found = found
+        self.check = _bounded(check or self.default_check)
+        self.expected = _bounded(expected)
+        self.found = _bounded(found)
         self.hint = hint or self.default_hint
         self.retry_after = retry_after
         self.was_called = was_called
@@ -109,6 +114,11 @@ class IngesterError(Exception):
         if self.hint:
             line = f"{line.rstrip('.')}. {self.hint}"
         return " ".join(line.split())
+
+
+def _bounded(text: str) -> str:
+    """What a file or a server says may be of any length; logs and letters hold its beginning."""
+    return text if len(text) <= LONGEST_SIDE else f"{text[:LONGEST_SIDE]}…"
 
 
 class DoNotRetryError(IngesterError):
@@ -155,7 +165,7 @@ class FileOutsideDataRootsError(DoNotRetryError):
 
 
 class FileUnreadableError(DoNotRetryError):
-    """The file exists but cannot be read: wrong permissions, a directory, a damaged disk."""
+    """The file exists but cannot be read: wrong permissions, a directory, a pipe."""
 
     reason = "FILE_UNREADABLE"
     default_check = "readable file"
@@ -244,10 +254,18 @@ class CompanionError(DoNotRetryError):
 
 
 class HookError(DoNotRetryError):
-    """A site's own file type (entry point group `lco_ingester.records`) failed; `check` names it."""
+    """A site's own file type (entry point group `lco_ingester.records`) refused the file; `check` names it."""
 
     reason = "HOOK_FAILED"
-    default_hint = "Repair or remove the site's entry point, then publish the name again"
+    default_hint = "Correct the file or the site's entry point, then publish the name again"
+
+
+class HookDeploymentError(DoNotRetryError):
+    """A site's own file type cannot be used, so every file of this type fails; `check` names it."""
+
+    reason = "HOOK_DEPLOYMENT"
+    failure_kind = FailureKind.DEPLOYMENT
+    default_hint = "Correct or remove the site's entry point"
 
 
 class HeaderMissingError(DoNotRetryError):
@@ -347,6 +365,16 @@ class FileMissingError(RetryError):
     default_hint = "Put the file back, then publish its name again"
 
 
+class FileSystemUnavailableError(RetryError):
+    """The file system does not give the file: a file server that restarts, a bad disk, a code that we do not know."""
+
+    reason = "FILE_SYSTEM_UNAVAILABLE"
+    default_check = "file system"
+    default_hint = (
+        "Check the disk or the file server, and that it is mounted on this worker; then publish the name again"
+    )
+
+
 class TruncatedFrameError(RetryError):
     """The file ends before its last HDU: it is still being written, or was cut."""
 
@@ -435,6 +463,14 @@ class BrokerUnavailableError(BackoffRetryError):
 
     reason = "BROKER_UNAVAILABLE"
     default_check = "broker"
+
+
+class OutOfResourcesError(BackoffRetryError):
+    """This process or its machine has no memory or no file descriptors left."""
+
+    reason = "OUT_OF_RESOURCES"
+    default_check = "resources of the worker"
+    default_hint = "Check the memory and the open files of this worker, and their limits"
 
 
 class TookTooLongError(BackoffRetryError):

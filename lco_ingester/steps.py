@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, BinaryIO
 
 from lco_ingester.archive import Archive, DuplicateVersion, Posted
 from lco_ingester.exceptions import (
@@ -20,6 +20,7 @@ from lco_ingester.exceptions import (
     FileChangedError,
     FileMissingError,
     IngesterError,
+    OutOfResourcesError,
     StoreDeploymentError,
     SupersededError,
 )
@@ -27,6 +28,7 @@ from lco_ingester.file.checks import CheckPolicy
 from lco_ingester.file.datafile import DataFile, ExactReader, printable, refuse_unusable_name, split_name
 from lco_ingester.file.headers.frame_header import Header
 from lco_ingester.file.stream import HashingReader
+from lco_ingester.file.system_errors import is_of_this_process, read_errors_translated
 from lco_ingester.file.types import file_type, headers_by_hook, headers_of
 from lco_ingester.frame import Archived, Fingerprint, InArchive, Record, Uploaded, Validated
 from lco_ingester.metrics import Metrics
@@ -90,14 +92,16 @@ def read_contents(
         refuse_unusable_name(file.path)
         if metadata is not None:
             _refuse_flat_archive(rules)
-        before = _fingerprint(file)
-        try:
-            with metrics.timed("ingester.get_md5"):
-                headers, md5, size = _read(file, split_name(file.path)[1], checks.at(file.path), metadata)
-        except IngesterError as error:
-            if file.fingerprint() not in (before, None):  # the error may be of neither the old bytes nor the new ones
-                raise _changed() from error
-            raise
+        with file.opened() as stream:
+            before = file.fingerprint_of(stream)
+            try:
+                with metrics.timed("ingester.get_md5"):
+                    headers, md5, size = _read(stream, before.size, file.path, checks.at(file.path), metadata)
+            except IngesterError as error:
+                # The error may be of neither the old bytes nor the new ones.
+                if file.fingerprint() not in (before, None):
+                    raise _changed() from error
+                raise
         if size != before.size:
             raise FileChangedError(expected=f"{before.size} bytes", found=f"{size} at its end")
         return Contents(headers, md5, before)
@@ -337,27 +341,35 @@ def _changed() -> FileChangedError:
 
 
 def _read(
-    file: DataFile, extension: str, checks: CheckPolicy, metadata: Mapping[str, Any] | None
+    stream: BinaryIO, size: int, path: str, checks: CheckPolicy, metadata: Mapping[str, Any] | None
 ) -> tuple[list[Header], str, int]:
-    """Headers, md5 (hex) and size in bytes of a file."""
-    with file.opened() as stream:
-        reader = HashingReader(stream)
-        headers = headers_of(reader, extension, checks, metadata)
-        md5, size = reader.finish()
-        if headers is None:
+    """Headers, md5 (hex) and size in bytes of an open file that should have `size` bytes."""
+    extension = split_name(path)[1]
+    reader = HashingReader(stream, size)
+    headers = headers_of(reader, extension, checks, metadata)
+    md5, found = reader.finish()
+    if headers is None:
+        with read_errors_translated():
             stream.seek(0)
-            headers = headers_by_hook(stream, extension, file.path)
-        return headers, md5, size
+        headers = headers_by_hook(stream, extension, path)
+    return headers, md5, found
 
 
 @contextmanager
 def named(path: str) -> Iterator[None]:
-    """Errors raised inside name the file: `file`, `record` and the adapters do not know its path."""
+    """Errors raised inside name the file: `file`, `record` and the adapters do not know its path.
+
+    That our process has reached a limit says nothing about the file, wherever it happens.
+    """
     try:
         yield
     except IngesterError as error:
         error.frame = printable(path)
         raise
+    except (MemoryError, OSError) as error:
+        if not is_of_this_process(error):
+            raise
+        raise OutOfResourcesError(frame=printable(path), found=str(error)) from error
 
 
 @contextmanager

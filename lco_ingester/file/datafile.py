@@ -4,10 +4,11 @@
 stays open and keeps its position.
 """
 
+import fcntl
 import io
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import PurePath
 from typing import IO, BinaryIO
@@ -18,17 +19,31 @@ from lco_ingester.exceptions import (
     FileNameMissingError,
     FileNameUnusableError,
     FileOutsideDataRootsError,
+    FileSystemUnavailableError,
     FileUnreadableError,
+    IngesterError,
+    SettingsError,
+)
+from lco_ingester.file.system_errors import (
+    OF_THE_FILE,
+    READ_ERRORS,
+    SYSTEM_ERRORS,
+    error_of,
+    read_errors_translated,
+    read_now,
 )
 from lco_ingester.frame import Fingerprint
 
 LONGEST_BASENAME = 1000  # characters that the archive takes
+_WITHOUT_WAITING = os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC  # opening a named pipe would block for ever
+_LOOK = getattr(os, "O_PATH", _WITHOUT_WAITING) | os.O_CLOEXEC  # Linux: without opening it, so a device does nothing
 
 
 class PathFile:
     """A file on a disk, opened when it is read.
 
-    It must be in one of the directories `data_roots`, after links are resolved. Empty: it may be anywhere.
+    It must be in one of the directories `data_roots`, after links are resolved. Empty: it may be anywhere. What a path
+    leads to may change at any time, so the file is judged by its open descriptor, and read from the same one.
     """
 
     def __init__(self, path: str, data_roots: tuple[str, ...] = ()) -> None:
@@ -39,47 +54,81 @@ class PathFile:
     def opened(self) -> Iterator[BinaryIO]:
         """The file as a stream, at its first byte.
 
-        Raises FileMissingError, FileOutsideDataRootsError or FileUnreadableError.
+        Raises FileMissingError, FileOutsideDataRootsError, FileUnreadableError, FileSystemUnavailableError or
+        OutOfResourcesError.
         """
-        self._refuse_outside_roots()
-        missing = FileMissingError(frame=self.path, expected="a file of this path", found="none")
-        if self.fingerprint() is None:
-            raise missing
         try:
-            stream = open(self.path, "rb")
-        except (FileNotFoundError, NotADirectoryError) as error:  # it existed a moment ago
-            raise missing from error
-        except OSError as error:
-            raise _unreadable(self.path, error) from error
+            stream = open(self.path, "rb", opener=self._open_judged)
+        except FileNotFoundError as error:
+            self._refuse_path_outside_roots()
+            raise FileMissingError(frame=self.path, expected="a file of this path", found="none") from error
+        except SYSTEM_ERRORS as error:
+            self.fingerprint()  # which knows a better reason, if it is not a regular file
+            raise self._error_of(error) from error
         with stream:
             yield stream
 
     def fingerprint(self) -> Fingerprint | None:
         """Size, mtime and inode as of now; None if the file does not exist.
 
-        Raises FileUnreadableError if it is not a regular file: opening a named pipe would block for ever.
+        Raises what `opened` raises for other files. Nothing is opened for reading.
         """
         try:
-            found = os.stat(self.path)
+            descriptor = os.open(self.path, _LOOK)
         except (FileNotFoundError, NotADirectoryError):
+            self._refuse_path_outside_roots()
             return None
-        except (OSError, ValueError) as error:
-            raise _unreadable(self.path, error) from error
+        except SYSTEM_ERRORS as error:
+            raise self._error_of(error) from error
+        try:
+            return _fingerprint_of(self._judge(descriptor))
+        finally:
+            os.close(descriptor)
+
+    def fingerprint_of(self, stream: BinaryIO) -> Fingerprint:
+        """The fingerprint of the file that was `opened`, whatever is at its path now."""
+        return _fingerprint_of_stream(stream, self.path)
+
+    def _open_judged(self, path: str, flags: int) -> int:
+        descriptor = os.open(path, flags | _WITHOUT_WAITING)
+        try:
+            if self._judge(descriptor).st_size:  # else it may be one in /proc that has content, and waits for more
+                os.set_blocking(descriptor, True)
+        except BaseException:
+            os.close(descriptor)
+            raise
+        return descriptor
+
+    def _judge(self, descriptor: int) -> os.stat_result:
+        try:
+            found = os.fstat(descriptor)
+            real = path_of_descriptor(descriptor) if self._data_roots else ""
+        except SYSTEM_ERRORS as error:
+            raise self._error_of(error) from error
+        self._refuse_outside_roots(real)
         if not stat.S_ISREG(found.st_mode):
             raise FileUnreadableError(frame=self.path, expected="a regular file", found=stat.filemode(found.st_mode))
-        return _fingerprint_of(found)
+        return found
 
-    def _refuse_outside_roots(self) -> None:
-        if not self._data_roots:
-            return
-        try:
-            real = PurePath(os.path.realpath(self.path))
-        except (OSError, ValueError) as error:
-            raise _unreadable(self.path, error) from error
-        if not any(real.is_relative_to(os.path.realpath(root)) for root in self._data_roots):
-            raise FileOutsideDataRootsError(
-                frame=self.path, expected="a file below " + " or ".join(self._data_roots), found=str(real)
-            )
+    def _error_of(self, error: Exception) -> IngesterError:
+        if isinstance(error, OSError) and error.errno in OF_THE_FILE:
+            self._refuse_path_outside_roots()
+        return error_of(error, self.path)
+
+    def _refuse_path_outside_roots(self) -> None:
+        """For a file that cannot be opened."""
+        if self._data_roots:
+            self._refuse_outside_roots(_real_path(self.path, strict=False))
+
+    def _refuse_outside_roots(self, real: str) -> None:
+        roots = self._data_roots
+        if (
+            roots
+            and not _is_below(real, roots)
+            and not _is_below(real, (_real_path(root, strict=True) for root in roots))
+        ):
+            expected = "a file below " + " or ".join(roots)
+            raise FileOutsideDataRootsError(frame=self.path, expected=expected, found=printable(real))
 
 
 class StreamFile:
@@ -95,23 +144,23 @@ class StreamFile:
 
         Raises FileUnreadableError if it cannot seek.
         """
-        try:
+        with read_errors_translated(self.path):
             before = self._stream.tell()
             self._stream.seek(0)
-        except (OSError, ValueError, AttributeError) as error:
-            raise FileUnreadableError(frame=self.path, expected="an open, seekable stream", found=str(error)) from error
         try:
             yield self._stream  # type: ignore[misc]  # we use no method that IO[bytes] lacks
         finally:
-            self._stream.seek(before)
+            with read_errors_translated(self.path):
+                self._stream.seek(before)
 
     def fingerprint(self) -> Fingerprint:
         """Size, and mtime and inode where the stream is a file on a disk."""
         with self.opened() as stream:  # seeking also flushes the caller's buffer
-            raw = getattr(stream, "raw", stream)
-            if isinstance(raw, io.FileIO):
-                return _fingerprint_of(os.fstat(raw.fileno()))
-            return Fingerprint(size=size_of(stream))
+            return self.fingerprint_of(stream)
+
+    def fingerprint_of(self, stream: BinaryIO) -> Fingerprint:
+        """The fingerprint of the stream that was `opened`."""
+        return _fingerprint_of_stream(stream, self.path)
 
 
 DataFile = PathFile | StreamFile
@@ -144,6 +193,16 @@ def printable(path: str) -> str:
     return path if path.isprintable() else ascii(path)[1:-1]
 
 
+def path_of_descriptor(descriptor: int) -> str:
+    """Where an open file is, without links, as the kernel says. Raises SettingsError if the system cannot say it."""
+    if hasattr(fcntl, "F_GETPATH"):  # macOS
+        return os.fsdecode(fcntl.fcntl(descriptor, fcntl.F_GETPATH, bytes(1024)).rstrip(b"\0"))
+    try:
+        return os.readlink(f"/proc/self/fd/{descriptor}")
+    except FileNotFoundError as error:
+        raise SettingsError("DATA_ROOTS needs /proc, which says where an open file is") from error
+
+
 def size_of(stream: BinaryIO) -> int:
     """The stream's size in bytes; leaves the stream at its end."""
     stream.seek(0, os.SEEK_END)  # not every stream returns its position from seek
@@ -151,11 +210,15 @@ def size_of(stream: BinaryIO) -> int:
 
 
 class NonClosing(io.RawIOBase):
-    """A view of a seekable stream; closing it does not close the stream."""
+    """A view of a seekable stream; closing it does not close the stream.
+
+    `fault` is the error of a reading that failed, whatever its reader makes of it.
+    """
 
     def __init__(self, stream: BinaryIO) -> None:
         super().__init__()
         self._stream = stream
+        self.fault: IngesterError | None = None
 
     def readable(self) -> bool:
         return True
@@ -174,7 +237,11 @@ class NonClosing(io.RawIOBase):
         return self._stream.tell()
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]  # all that io.BufferedReader passes
-        chunk = self._stream.read(len(buffer))
+        try:
+            chunk = read_now(self._stream, len(buffer))
+        except READ_ERRORS as error:
+            self.fault = error_of(error)
+            raise self.fault from error
         buffer[: len(chunk)] = chunk
         return len(chunk)
 
@@ -214,7 +281,8 @@ class ExactReader(SizedReader):
         self._stream = stream
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        self._stream.seek(super().seek(offset, whence))
+        with read_errors_translated():
+            self._stream.seek(super().seek(offset, whence))
         return self._position
 
     def read(self, size: int = -1) -> bytes:
@@ -222,7 +290,10 @@ class ExactReader(SizedReader):
         wanted = left if size is None or size < 0 else min(size, left)
         if wanted == 0:
             return b""
-        chunk = self._stream.read(wanted)
+        try:
+            chunk = read_now(self._stream, wanted)
+        except READ_ERRORS as error:  # the store must not take it for an error of the network
+            raise error_of(error) from error
         if not chunk:
             raise FileChangedError(expected=f"{self._size} bytes", found=f"its end after {self._position}")
         self._position += len(chunk)
@@ -243,5 +314,29 @@ def _fingerprint_of(found: os.stat_result) -> Fingerprint:
     return Fingerprint(size=found.st_size, mtime_ns=found.st_mtime_ns, inode=found.st_ino)
 
 
-def _unreadable(path: str, error: Exception) -> FileUnreadableError:
-    return FileUnreadableError(frame=path, found=getattr(error, "strerror", None) or str(error))
+def _fingerprint_of_stream(stream: BinaryIO, path: str) -> Fingerprint:
+    """Leaves the stream at its first byte."""
+    raw = getattr(stream, "raw", stream)
+    with read_errors_translated(path):
+        if isinstance(raw, io.FileIO):
+            return _fingerprint_of(os.fstat(raw.fileno()))
+        size = size_of(stream)
+        stream.seek(0)
+        return Fingerprint(size=size)
+
+
+def _is_below(real: str, roots: Iterable[str]) -> bool:
+    """Whether a path without links is in one of these directories. A root with a link in it contains no such path."""
+    path = PurePath(real)
+    return any(path.is_relative_to(root) for root in roots)
+
+
+def _real_path(path: str, *, strict: bool) -> str:
+    """The path without links. Raises FileSystemUnavailableError if it cannot be resolved now, or changes meanwhile."""
+    try:
+        return os.path.realpath(path, strict=strict)
+    except (FileNotFoundError, NotADirectoryError):
+        return path
+    except OSError as error:
+        found = f"{path}: {error.strerror}"
+        raise FileSystemUnavailableError(check="data roots", found=found) from error

@@ -8,6 +8,7 @@ have.
 import re
 import tarfile
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from lco_ingester.exceptions import (
     EmptyFileError,
@@ -27,11 +28,11 @@ from lco_ingester.file.stream import (
     GZIP_MAGIC,
     Contents,
     CountingReader,
-    Readable,
     drain,
     gzip_errors_translated,
     unpacked,
 )
+from lco_ingester.file.system_errors import Readable
 from lco_ingester.file.validation import read_headers
 
 EXTENSIONS = (".tar.gz", ".tar")
@@ -45,6 +46,8 @@ _OF_ANOTHER = re.compile(
 )
 _BLOCK = tarfile.BLOCKSIZE
 _MAX_EXTENDED = 64 * 1024  # bytes of a header that only extends the next one, for example by a long name
+_EXTENDED_PER_MEMBER = 4 * 1024  # the same, on average of the members that a package may have
+_MAX_NAME = 4096  # characters: the longest path of Linux
 _MAX_DIGITS = 20  # of a size
 _LONG_NAME = (tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK)
 _EXTENDED = (tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE)
@@ -86,6 +89,14 @@ def read_package(contents: Contents, checks: CheckPolicy) -> list[FrameHeader]:
         expected = "a member named *" + ", *".join(FRAME_MARKS)
         raise PackageMemberMissingError(expected=expected, found="none in the package")
     return headers
+
+
+class _Extended(NamedTuple):
+    """What headers before a member say of it; '' if nothing."""
+
+    name: str = ""
+    size: str = ""
+    is_sparse: bool = False
 
 
 class _Member:
@@ -144,8 +155,8 @@ def _members(contents: Contents, checks: CheckPolicy) -> Iterator[tuple[str, _Me
 
     Bytes of a member that were not read are skipped.
     """
-    count = 0
-    extended: dict[str, str] = {}  # name and size of the next member, from headers that extend its own
+    count, left = 0, checks.package_max_members * _EXTENDED_PER_MEMBER
+    extended = _Extended()
     while (info := _next_header(contents, first=count == 0)) is not None:
         count += 1
         if count > checks.package_max_members:
@@ -153,11 +164,15 @@ def _members(contents: Contents, checks: CheckPolicy) -> Iterator[tuple[str, _Me
         size = _size_of(info, extended)
         member = _Member(contents, size)
         if info.type in _EXTENDS_NEXT:
-            extended |= _extended_by(info, member, size)
+            left -= size
+            if size > _MAX_EXTENDED or left < 0:
+                expected = f"pax headers of at most {_MAX_EXTENDED} bytes, on average {_EXTENDED_PER_MEMBER}"
+                raise PackageError(expected=expected, found="more")
+            extended = _extended_by(info, member.read(size), extended)
         else:
             if info.isreg():
-                yield extended.get("path", info.name), member
-            extended = {}
+                yield extended.name or info.name, member
+            extended = _Extended()
         member.skip()
         _read_exactly(contents, -size % _BLOCK)
     if drain(contents):
@@ -194,35 +209,47 @@ def _first_block(contents: Contents) -> bytes:
     raise _cut()
 
 
-def _size_of(info: tarfile.TarInfo, extended: dict[str, str]) -> int:
+def _size_of(info: tarfile.TarInfo, extended: _Extended) -> int:
     """How many bytes of the package are the member's."""
-    if info.type == tarfile.GNUTYPE_SPARSE or any(keyword.startswith("GNU.sparse") for keyword in extended):
+    if info.type == tarfile.GNUTYPE_SPARSE or extended.is_sparse:
         raise PackageError(expected="no sparse members", found=info.name)
     if info.type in tarfile.SUPPORTED_TYPES and not info.isreg() and info.type not in _EXTENDS_NEXT:
         return 0  # links, directories and devices have no bytes, even if they have a size
-    text = str(info.size) if info.type in _EXTENDS_NEXT else extended.get("size", str(info.size))
+    text = str(info.size) if info.type in _EXTENDS_NEXT else extended.size or str(info.size)
     if not text.isdecimal() or len(text) > _MAX_DIGITS:
         raise PackageError(expected="a valid size of each member", found=text[:40])
     return int(text)
 
 
-def _extended_by(info: tarfile.TarInfo, member: _Member, size: int) -> dict[str, str]:
-    """Values for the next member: GNU's long name, or the keywords of a pax header (POSIX.1-2001, pax)."""
-    if size > _MAX_EXTENDED:
-        raise PackageError(expected=f"headers of at most {_MAX_EXTENDED} bytes", found=f"{size}")
-    content = member.read(size)
+def _extended_by(info: tarfile.TarInfo, content: bytes, before: _Extended) -> _Extended:
+    """What the next member has from this header: GNU's long name, or the keywords of a pax header (POSIX.1-2001)."""
+    values: dict[bytes, bytes] = {}
     if info.type == tarfile.GNUTYPE_LONGNAME:
-        return {"path": content.split(b"\0", 1)[0].decode("utf-8", "backslashreplace")}
-    values = {}
-    while info.type in (tarfile.XHDTYPE, tarfile.SOLARIS_XHDTYPE) and content.strip(b"\0"):
-        length = content.split(b" ", 1)[0]  # of the record `length keyword=value\n`, itself included
-        end = int(length) if length.isdigit() and len(length) < _MAX_DIGITS else 0
-        if not len(length) < end <= len(content):
-            raise PackageError(expected="pax headers", found=repr(content[:20]))
-        keyword, _, value = content[len(length) + 1 : end - 1].decode("utf-8", "backslashreplace").partition("=")
-        values[keyword] = value
-        content = content[end:]
-    return values
+        values = {b"path": content.split(b"\0", 1)[0]}
+    elif info.type in (tarfile.XHDTYPE, tarfile.SOLARIS_XHDTYPE):
+        values = dict(_pax_records(content))
+    name, size = (values.get(key, b"").decode("utf-8", "backslashreplace") for key in (b"path", b"size"))
+    if len(name) > _MAX_NAME:
+        raise PackageError(expected=f"names of at most {_MAX_NAME} characters", found=f"{len(name)}")
+    is_sparse = any(keyword.startswith(b"GNU.sparse") for keyword in values)
+    return _Extended(name or before.name, size or before.size, is_sparse or before.is_sparse)
+
+
+def _pax_records(content: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Keyword and value of each record `length keyword=value\\n`, whose length counts itself.
+
+    The content is not cut after each record, because its rest would be copied as often as there are records.
+    """
+    start, end = 0, len(content.rstrip(b"\0"))
+    while start < end:
+        space = content.find(b" ", start, start + _MAX_DIGITS)
+        length = content[start : max(start, space)]
+        following = start + int(length) if length.isdigit() else start
+        if not start < space < following <= len(content):
+            raise PackageError(expected="pax headers", found=repr(content[start : start + 20]))
+        keyword, _, value = content[space + 1 : following - 1].partition(b"=")
+        yield keyword, value
+        start = following
 
 
 def _read_exactly(contents: Readable, size: int) -> bytes:

@@ -13,12 +13,13 @@ from typing import Any, BinaryIO
 
 from astropy.io import fits
 
-from lco_ingester.exceptions import CompanionError, EmptyFileError, HookError, IngesterError
+from lco_ingester.exceptions import CompanionError, EmptyFileError, HookDeploymentError, HookError, IngesterError
 from lco_ingester.file.checks import CheckPolicy
 from lco_ingester.file.datafile import NonClosing
 from lco_ingester.file.headers.frame_header import FrameHeader, Header
 from lco_ingester.file.package import read_package
 from lco_ingester.file.stream import Contents, CountingReader, unpacked
+from lco_ingester.file.system_errors import error_of, has_system_code
 from lco_ingester.file.validation import read_headers as read_fits
 
 GROUP = "lco_ingester.records"
@@ -66,7 +67,7 @@ _OTHER = OurType(None, read_fits)
 def file_type(extension: str) -> FileType | OurType:
     """The site's file type for this extension, else ours. Files of unknown type are read as FITS.
 
-    Raises HookError if the site's cannot be loaded.
+    Raises HookDeploymentError if the site's cannot be loaded.
     """
     hooks = _hooks().get(extension, ())
     return _loaded(hooks) if hooks else OURS.get(extension, _OTHER)
@@ -78,7 +79,7 @@ def headers_of(
     """The headers of a file of our types, or the metadata that replace them; None for a site's type.
 
     `headers_by_hook` reads a site's type. Raises the errors of `validation`, `package` and `stream`; CompanionError if
-    the file needs metadata and has none, or has a header and metadata; HookError.
+    the file needs metadata and has none, or has a header and metadata; HookDeploymentError.
     """
     kind = file_type(extension)
     if kind.read_headers is None:
@@ -94,20 +95,21 @@ def headers_of(
 def headers_by_hook(stream: BinaryIO, extension: str, path: str) -> list[Header]:
     """The headers of a file of a site's own type.
 
-    Raises IngesterErrors of its reader as they are, and HookError for all others.
+    Raises IngesterErrors of its reader as they are, HookDeploymentError if it cannot work, HookError for all others.
     """
     kind = file_type(extension)
     named = _named(_hooks().get(extension, ()))
     if not isinstance(kind, FileType) or kind.read_headers is None:
-        raise HookError(check=named, expected="a reader of headers", found="none")
+        raise HookDeploymentError(check=named, expected="a reader of headers", found="none")
+    view = NonClosing(stream)
     try:
-        headers = list(kind.read_headers(io.BufferedReader(NonClosing(stream)), path))
+        headers = list(kind.read_headers(io.BufferedReader(view), path))
     except IngesterError:
         raise
     except Exception as error:  # a site's own code, which may raise anything
-        raise HookError(check=named, found=f"{type(error).__name__}: {error}") from error
+        raise view.fault or _error_of_hook(error, named) from error
     if wrong := [each for each in headers if not isinstance(each, (Mapping, fits.Header))]:
-        raise HookError(check=named, expected="headers", found=type(wrong[0]).__name__)
+        raise HookDeploymentError(check=named, expected="headers", found=type(wrong[0]).__name__)
     return [each if isinstance(each, fits.Header) else dict(each) for each in headers]
 
 
@@ -120,16 +122,24 @@ def _hooks() -> dict[str, tuple[EntryPoint, ...]]:
     return found
 
 
+def _error_of_hook(error: Exception, named: str) -> IngesterError:
+    """A reader may raise anything for a bad file, but not what says that it was not able to work."""
+    found = f"{type(error).__name__}: {error}"
+    if isinstance(error, ImportError):  # of a module that it imports when it runs
+        return HookDeploymentError(check=named, found=found)
+    return error_of(error) if has_system_code(error) else HookError(check=named, found=found)
+
+
 def _loaded(hooks: tuple[EntryPoint, ...]) -> FileType:
     named = _named(hooks)
     if len(hooks) > 1:
-        raise HookError(check=named, expected="one file type of this extension", found=f"{len(hooks)}")
+        raise HookDeploymentError(check=named, expected="one file type of this extension", found=f"{len(hooks)}")
     try:
         kind = hooks[0].load()
     except Exception as error:  # importing a site's module may raise anything
-        raise HookError(check=named, found=f"{type(error).__name__}: {error}") from error
+        raise HookDeploymentError(check=named, found=f"{type(error).__name__}: {error}") from error
     if not isinstance(kind, FileType):
-        raise HookError(check=named, expected="a lco_ingester.file.types.FileType", found=repr(kind))
+        raise HookDeploymentError(check=named, expected="a lco_ingester.file.types.FileType", found=repr(kind))
     return kind
 
 

@@ -18,7 +18,8 @@ from lco_ingester.file.checksum import MAX_SUM, OnesComplementSum
 from lco_ingester.file.headers.frame_header import FrameHeader
 from lco_ingester.file.headers.parse import as_astropy_reads
 from lco_ingester.file.headers.raw_header import BLOCK, CARD, LEGAL, RawHeader, end_of_cards, holds_end
-from lco_ingester.file.stream import CHUNK, Readable, drain
+from lco_ingester.file.stream import CHUNK, drain
+from lco_ingester.file.system_errors import Readable
 
 MAX_HEADERS = 16 * 1024 * 1024  # bytes of all headers of a file
 _FIRST_CARD = b"SIMPLE  ="

@@ -11,8 +11,8 @@ from lco_ingester.frame import StorageFacts
 from lco_ingester.record.values import is_set
 
 MAX_KEY_BYTES = 1024  # S3 documentation, "Naming Amazon S3 objects"
-_NOT_IN_A_NAME = re.compile(r"[/\0-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
-_NOT_IN_A_VALUE = re.compile(rf"{_NOT_IN_A_NAME.pattern}|\\")
+_NOT_IN_A_NAME = "/"
+_NOT_IN_A_VALUE = "/\\"
 OLD = timedelta(days=60)  # an older frame is seldom read
 
 _UNENCODED = "!#$&+-.^_`|~"  # beside letters and digits: attr-char of RFC 5987, section 3.2.1
@@ -71,19 +71,20 @@ def _key(facts: StorageFacts, name: str) -> str:
     return key
 
 
-def _segment(what: str, value: Any, forbidden: re.Pattern[str]) -> str:
+def _segment(what: str, value: Any, forbidden: str) -> str:
     """The value of `what` as a part of the key between two slashes.
 
-    Raises HeaderValueError for a value that would make several parts or another folder, or cannot be shown. Blanks and
-    all other characters are good names.
+    Raises HeaderValueError for a value that would make several parts or another folder, or cannot be shown, as a mark
+    of the writing direction. Blanks and all other characters are good names.
     """
     if not is_set(value):
         raise HeaderValueError(check=what, expected="a value, for the S3 key", found="none")
     is_name = isinstance(value, (str, int, float)) and not isinstance(value, bool)
-    if not is_name or str(value).strip() in (".", "..") or forbidden.search(str(value)):
+    name = str(value) if is_name else "/"
+    if not name.isprintable() or name.strip() in (".", "..") or set(forbidden) & set(name):
         raise HeaderValueError(
             check=what,
-            expected="a name for the S3 key: no slash, backslash or control character, and neither . nor ..",
+            expected="a name for the S3 key: printable, without slash and backslash, and neither . nor ..",
             found=ascii(value)[:200],
         )
-    return str(value)
+    return name

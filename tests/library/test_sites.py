@@ -14,10 +14,12 @@ from typing import Any
 import pytest
 
 from lco_ingester.exceptions import (
-    DoNotRetryError,
+    FileSystemUnavailableError,
     HeaderMissingError,
     HeaderValueError,
+    HookDeploymentError,
     HookError,
+    IngesterError,
     TruncatedFrameError,
 )
 from lco_ingester.file import types
@@ -94,6 +96,21 @@ def closing(stream, path):
 
 
 CLOSING = FileType(None, closing)
+
+
+def raising(stream, path):
+    raise eval(stream.readline())
+
+
+def hiding(stream, path):
+    try:
+        stream.read()
+    except Exception:
+        raise RuntimeError("a bad file") from None
+
+
+RAISING = FileType(None, raising)
+HIDING = FileType(None, hiding)
 """
 ENTRY_POINTS = """
 [lco_ingester.records]
@@ -102,6 +119,8 @@ ENTRY_POINTS = """
 .notes = sno_frames:NOTES
 .nonsense = sno_frames:NONSENSE
 .closing = sno_frames:CLOSING
+.raising = sno_frames:RAISING
+.hiding = sno_frames:HIDING
 .gone = sno_frames:GONE
 .broken = sno_broken:SNF
 .twice = sno_frames:SNF
@@ -301,24 +320,55 @@ def test_our_own_file_types_are_as_they_were(site: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("extension", "hook", "says"),
+    ("extension", "hook", "says", "expected"),
     [
-        (".snf", ".snf = sno_frames:SNF", "JSONDecodeError"),
-        (".number", ".number = sno_frames:NUMBER", "int"),
-        (".nonsense", ".nonsense = sno_frames:NONSENSE", "FileType"),
-        (".gone", ".gone = sno_frames:GONE", "GONE"),
-        (".broken", ".broken = sno_broken:SNF", "RuntimeError: no such camera"),
-        (".twice", ".twice = sno_frames:SNF, .twice = sno_frames:NUMBER", "2"),
+        (".snf", ".snf = sno_frames:SNF", "JSONDecodeError", HookError),
+        (".number", ".number = sno_frames:NUMBER", "int", HookDeploymentError),
+        (".nonsense", ".nonsense = sno_frames:NONSENSE", "FileType", HookDeploymentError),
+        (".gone", ".gone = sno_frames:GONE", "GONE", HookDeploymentError),
+        (".broken", ".broken = sno_broken:SNF", "RuntimeError: no such camera", HookDeploymentError),
+        (".twice", ".twice = sno_frames:SNF, .twice = sno_frames:NUMBER", "2", HookDeploymentError),
     ],
 )
-def test_whatever_goes_wrong_in_a_site_s_own_type_is_one_error_that_names_it(
-    site: Path, extension: str, hook: str, says: str
+def test_a_type_that_cannot_be_used_is_not_the_files_fault_and_each_error_names_it(
+    site: Path, extension: str, hook: str, says: str, expected: type[IngesterError]
 ) -> None:
-    with pytest.raises(HookError) as raised:
+    with pytest.raises(expected) as raised:
         read(b"no JSON\n", extension)
-    assert isinstance(raised.value, DoNotRetryError)
     assert raised.value.check.count(hook.split(",")[0]) == 1
     assert says in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("raises", "reason"),
+    [
+        ("ValueError('a bad file')", "HOOK_FAILED"),
+        ("OSError('no FITS file')", "HOOK_FAILED"),
+        ("KeyError('SITEID')", "HOOK_FAILED"),
+        ("ModuleNotFoundError('No module named camera')", "HOOK_DEPLOYMENT"),
+        ("OSError(116, 'Stale file handle')", "FILE_SYSTEM_UNAVAILABLE"),
+        ("OSError(24, 'Too many open files')", "OUT_OF_RESOURCES"),
+        ("PermissionError(13, 'Permission denied')", "FILE_UNREADABLE"),
+        ("MemoryError()", "OUT_OF_RESOURCES"),
+    ],
+)
+def test_a_reader_that_was_not_able_to_work_does_not_blame_the_file(site: Path, raises: str, reason: str) -> None:
+    with pytest.raises(IngesterError) as raised:
+        read(raises.encode(), ".raising")
+    assert raised.value.reason == reason
+
+
+def test_a_disk_that_fails_while_a_sites_reader_reads_is_known_whatever_the_reader_raises(site: Path) -> None:
+    class Failing(io.BytesIO):
+        def read(self, size: int | None = -1, /) -> bytes:
+            if self.tell():
+                raise OSError(5, "Input/output error")
+            return super().read(size)
+
+    stream = Failing(bytes(100_000))
+    stream.seek(1)
+    with pytest.raises(FileSystemUnavailableError):
+        headers_by_hook(stream, ".hiding", "a.hiding")
 
 
 def test_nothing_is_looked_up_or_imported_before_a_file_is_read(site: Path) -> None:

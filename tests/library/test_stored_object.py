@@ -162,6 +162,7 @@ def test_the_class_of_old_frames_can_be_set(class_of_old: str) -> None:
     "value",
     [
         "a/b", "/", "../etc", "..", ".", " .. ", "a\\b", "\\", "a\nb", "a\x00", "\x7f", "\x9f", "\u2028", "\ud800", " ",
+        "a\u202eb", "\u200b", "\ufeff", "a\tb", "\x1b[2J", "..\u200b", "coj/../../x", "../..",
         True, [], ["a"], {"a": 1},
     ],
 )  # fmt: skip
@@ -225,7 +226,8 @@ def test_a_key_has_as_many_parts_as_it_is_made_of(prefix: dict[str, Any], folder
     parts = key.split("/")
     assert len(parts) == len(prefix) + 2
     assert not {"", ".", ".."} & set(parts)
-    assert key.encode()
+    assert key.isprintable()
+    assert len(key.encode()) <= 1024
 
 
 @pytest.mark.parametrize("folder", ["night_cat", "x-bpm", "bpm-1", "a-t00", "a-e91.fits_files"])

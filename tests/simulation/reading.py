@@ -46,7 +46,21 @@ class SimulatedFile:
         number = self._run.call(opened, lambda _: self._files.inode_of(self.path), pauses=self._changing)
         if number is None:
             raise FileMissingError(frame=self.path)
-        yield cast(BinaryIO, _Stream(lambda: self._read(number)))
+        yield cast(BinaryIO, _Stream(number, lambda: self._read(number)))
+
+    def fingerprint_of(self, stream: BinaryIO) -> Fingerprint:
+        """Size, time and inode of what was opened: a look at the path, if it is still there."""
+        number = cast(_Stream, stream).number
+        who = self._run.process.name
+        return cast(
+            Fingerprint,
+            self._run.call(Call("look", self.path), lambda _: self._fingerprint(who, number), pauses=self._changing),
+        )
+
+    def _fingerprint(self, who: str, number: int) -> Fingerprint | None:
+        if self._files.inode_of(self.path) == number:
+            return self._look(who, self.path)
+        return self._files.fingerprint_of(number)
 
     def _read(self, number: int) -> bytes:
         reading = Call("read", self.path)
@@ -62,10 +76,11 @@ class SimulatedFile:
 
 
 class _Stream(io.RawIOBase):
-    """A stream that reads its file once a pass: at the first read after its beginning."""
+    """A stream of inode `number` that reads its file once a pass: at the first read after its beginning."""
 
-    def __init__(self, read_file: Any) -> None:
+    def __init__(self, number: int, read_file: Any) -> None:
         super().__init__()
+        self.number = number
         self._read_file = read_file
         self._pass: io.BytesIO | None = None
 

@@ -107,9 +107,11 @@ def _number(written: str) -> int | float:
 
 def _continued(value: str, cards: str) -> str:
     """The text with that of the CONTINUE cards behind it; an ampersand that nothing continues belongs to it."""
+    pieces = [value]
     for start in range(0, len(cards), _CARD):
         found = _VALUE.fullmatch(cards[start + 8 : start + _CARD])
-        if not value.endswith("&") or found is None or found["text"] is None:
+        if not pieces[-1].endswith("&") or found is None or found["text"] is None:
             break
-        value = value[:-1] + found["text"].replace("''", "'")
-    return value
+        pieces[-1] = pieces[-1][:-1]
+        pieces.append(found["text"].replace("''", "'"))
+    return "".join(pieces)

@@ -15,6 +15,7 @@ BLOCK = 2880  # bytes (FITS standard 4.0, section 3.1)
 CARD = 80  # bytes (section 3.2)
 _BITPIX = (8, 16, 32, 64, -32, -64)  # section 4.4.1.1
 _MAX_AXES = 999  # axes (section 4.4.1.1), and fields of a table (section 7.3.1)
+_MAX_DATA = 2**80  # bytes, more than any disk has; numbers of thousands of digits are not for error texts
 LEGAL = bytes(range(0x20, 0x7F))  # in a header (section 3.2)
 _READABLE = bytes(byte if byte in LEGAL else ord("?") for byte in range(256))
 _CONTINUED = re.compile(rb"&' *(?:/|$)")
@@ -140,7 +141,10 @@ class RawHeader:
             raise self.broken("GCOUNT and PCOUNT not below 0", f"{groups} and {parameters}")
         if axes and axes[0] == 0 and self.text("GROUPS") == "T":
             elements = math.prod(axes[1:])
-        return abs(bitpix) // 8 * groups * (parameters + elements) if axes else 0
+        size = abs(bitpix) // 8 * groups * (parameters + elements) if axes else 0
+        if size > _MAX_DATA:
+            raise self.broken("data of at most 2^80 bytes", f"a number of {size.bit_length()} bits")
+        return size
 
     def broken(self, expected: str, found: str) -> FitsStructureError:
         """The error of a header that breaks the standard."""

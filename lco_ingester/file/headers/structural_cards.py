@@ -12,8 +12,9 @@ from lco_ingester.file.headers.odd_cards import PlainValue
 
 Values = dict[str, PlainValue]
 
+# ZNAMEn and ZVALn end at n = 999: astropy's time grows with the square of their number.
 _STRUCTURAL = re.compile(
-    r"(?=.{1,8}\Z)(?:"
+    r"(?=.{1,8}\Z)(?!Z(?:NAME|VAL)\d{4})(?:"
     r"SIMPLE|XTENSION|BITPIX|NAXIS\d*|PCOUNT|GCOUNT|GROUPS|EXTEND|BLOCKED|INHERIT|EXT(NAME|VER|LEVEL)|NEXTEND"
     r"|BSCALE|BZERO|BLANK|CHECKSUM|DATASUM|Z[A-Z0-9_-]*|TFIELDS|THEAP"
     r"|T(TYPE|FORM|UNIT|NULL|SCAL|ZERO|DISP|BCOL|DIM|CTYP|CUNI|CRPX|CRVL|CDLT|RPOS)\d+)"
