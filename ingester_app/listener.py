@@ -111,12 +111,9 @@ class Listener(ConsumerMixin):
         """One name: dispatch, dead-letter or ignore it; then acknowledge it."""
         try:
             self._handle(message.body)
-        except BlockedError:  # logged when it began
-            self._pause()
-            message.requeue()
-            return
-        except Exception:  # an exception here would end the loop with the message unacknowledged
-            logger.exception("a name could not be dispatched and is given back")
+        except Exception as error:  # an exception here would end the loop with the message unacknowledged
+            if not isinstance(error, BlockedError):  # that was logged when it began
+                logger.exception("a name could not be dispatched and is given back")
             self._pause()
             message.requeue()
             return
