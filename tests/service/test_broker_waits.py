@@ -217,23 +217,23 @@ def _give_back(node: RabbitNode) -> None:
 
 @contextmanager
 def _connected(node: RabbitNode) -> Iterator[tuple[Connection, Any]]:
-    """A connection as the service makes them, and a channel with a queue `q`."""
+    """A connection as the service makes them, and a channel with a queue of its own, `channel.own`."""
     bound_waits()
     with Connection(node.url, transport_options=transport_options(node.url)) as connection:
         channel = connection.channel()
-        channel.queue_declare("q", exclusive=True)
+        channel.own = channel.queue_declare(exclusive=True).queue
         yield connection, channel
 
 
-def _publish(channel: Any, routing_key: str = "q", **options: Any) -> None:
-    channel.basic_publish(channel.prepare_message(b"body"), routing_key=routing_key, **options)
+def _publish(channel: Any, routing_key: str = "", **options: Any) -> None:
+    channel.basic_publish(channel.prepare_message(b"body"), routing_key=routing_key or channel.own, **options)
 
 
 @pytest.mark.parametrize(
     "call",
     [
         lambda connection, channel: connection.channel(),
-        lambda connection, channel: channel.queue_declare("q", passive=True),
+        lambda connection, channel: channel.queue_declare(channel.own, passive=True),
         lambda connection, channel: channel.basic_qos(0, 1, False),
         lambda connection, channel: _publish(channel),
         lambda connection, channel: channel.close(),
@@ -259,11 +259,11 @@ def test_every_call_to_a_frozen_node_ends(
 def test_the_confirm_of_a_returned_message_is_not_taken_for_that_of_the_next(node: RabbitNode) -> None:
     with _connected(node) as (_, channel):
         full = {"x-max-length": 0, "x-overflow": "reject-publish"}
-        channel.queue_declare("full", exclusive=True, arguments=full)
+        refusing = channel.queue_declare(exclusive=True, arguments=full).queue
         with pytest.raises(ChannelError, match="NO_ROUTE"):
             _publish(channel, "nowhere", mandatory=True)
         with pytest.raises(MessageNacked):
-            _publish(channel, "full")
+            _publish(channel, refusing)
         _publish(channel)
 
 
@@ -274,7 +274,7 @@ def test_a_blocked_connection_that_stays_open_goes_on_after_the_alarm(node: Rabb
                 with pytest.raises(rabbitmq.BlockedError, match="low on disk"):
                     _publish(channel)
         wait_until("the end of the alarm", lambda: _is_taken(channel))
-        assert channel.queue_declare("q", passive=True).message_count == 2
+        assert channel.queue_declare(channel.own, passive=True).message_count == 2
 
 
 def _is_taken(channel: Any) -> bool:
