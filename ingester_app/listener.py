@@ -130,13 +130,10 @@ class Listener(ConsumerMixin):
         """
         try:
             done = self._settle(message.body)
-        except BlockedError:  # logged when it began
-            self._pause()
-            message.requeue()
-            return
         except Exception as error:  # an exception here would end the loop with the message unacknowledged
-            event = "a name could not be dispatched and is given back"
-            logs.report(logger, logging.ERROR, event, exception=traceback_of(error))
+            if not isinstance(error, BlockedError):  # that was logged when it began
+                event = "a name could not be dispatched and is given back"
+                logs.report(logger, logging.ERROR, event, exception=traceback_of(error))
             self._pause()
             message.requeue()
             return

@@ -172,7 +172,7 @@ def test_a_listener_and_a_worker_go_on_when_what_was_taken_from_them_is_back(
     )
     site.watch()
     listener, worker = site.start_listener(), site.start_worker(concurrency=1)
-    for number, what in enumerate(("user", "password", "permissions", "virtual host"), start=1):
+    for number, what in enumerate(("user", "permissions", "virtual host"), start=1):
         _take(node, what)
         for program in (listener, worker):
             wait_until(f"{what}: a line", partial(_has_logged, program, "rying again in 5 s", number), 15)
@@ -183,9 +183,9 @@ def test_a_listener_and_a_worker_go_on_when_what_was_taken_from_them_is_back(
         site.wait_for_announced(number)
     for queue in (site.settings.fits_queue, site.settings.ingest_queue):
         node.control("delete_queue", "-p", VHOST, queue)
-    wait_until("listening again", partial(_has_logged, listener, "listening on", 6), 15)
-    site.publish(good[5])
-    site.wait_for_announced(5)
+    wait_until("listening again", partial(_has_logged, listener, "listening on", 5), 15)
+    site.publish(good[4])
+    site.wait_for_announced(4)
     assert [program.process.poll() for program in (listener, worker)] == [None, None]
 
 
@@ -197,8 +197,6 @@ def _take(node: RabbitNode, what: str) -> None:
     match what:
         case "user":
             node.control("delete_user", "ingester")
-        case "password":
-            node.control("change_password", "ingester", "second")
         case "permissions":
             node.control("set_permissions", "-p", VHOST, "ingester", "^$", "^$", "^$")
         case "virtual host":  # its connections are closed with it
@@ -208,33 +206,32 @@ def _take(node: RabbitNode, what: str) -> None:
 
 
 def _give_back(node: RabbitNode) -> None:
-    """User, password, virtual host and permissions; what exists stays as it is."""
+    """User, virtual host and permissions; what exists stays as it is."""
     for command in (("add_user", "ingester", "first"), ("add_vhost", VHOST)):
         with suppress(RuntimeError):
             node.control(*command)
-    node.control("change_password", "ingester", "first")
     for user in ("guest", "ingester"):
         node.control("set_permissions", "-p", VHOST, user, ".*", ".*", ".*")
 
 
 @contextmanager
 def _connected(node: RabbitNode) -> Iterator[tuple[Connection, Any]]:
-    """A connection as the service makes them, and a channel with a queue `q`."""
+    """A connection as the service makes them, and a channel with a queue of its own, `channel.own`."""
     with Connection(**connection_arguments(node.url, BrokerTls())) as connection:
         channel = connection.channel()
-        channel.queue_declare("q", exclusive=True)
+        channel.own = channel.queue_declare(exclusive=True).queue
         yield connection, channel
 
 
-def _publish(channel: Any, routing_key: str = "q", **options: Any) -> None:
-    channel.basic_publish(channel.prepare_message(b"body"), routing_key=routing_key, **options)
+def _publish(channel: Any, routing_key: str = "", **options: Any) -> None:
+    channel.basic_publish(channel.prepare_message(b"body"), routing_key=routing_key or channel.own, **options)
 
 
 @pytest.mark.parametrize(
     "call",
     [
         lambda connection, channel: connection.channel(),
-        lambda connection, channel: channel.queue_declare("q", passive=True),
+        lambda connection, channel: channel.queue_declare(channel.own, passive=True),
         lambda connection, channel: channel.basic_qos(0, 1, False),
         lambda connection, channel: _publish(channel),
         lambda connection, channel: channel.close(),
@@ -260,11 +257,11 @@ def test_every_call_to_a_frozen_node_ends(
 def test_the_confirm_of_a_returned_message_is_not_taken_for_that_of_the_next(node: RabbitNode) -> None:
     with _connected(node) as (_, channel):
         full = {"x-max-length": 0, "x-overflow": "reject-publish"}
-        channel.queue_declare("full", exclusive=True, arguments=full)
+        refusing = channel.queue_declare(exclusive=True, arguments=full).queue
         with pytest.raises(ChannelError, match="NO_ROUTE"):
             _publish(channel, "nowhere", mandatory=True)
         with pytest.raises(MessageNacked):
-            _publish(channel, "full")
+            _publish(channel, refusing)
         _publish(channel)
 
 
@@ -275,7 +272,7 @@ def test_a_blocked_connection_that_stays_open_goes_on_after_the_alarm(node: Rabb
                 with pytest.raises(rabbitmq.BlockedError, match="low on disk"):
                     _publish(channel)
         wait_until("the end of the alarm", lambda: _is_taken(channel))
-        assert channel.queue_declare("q", passive=True).message_count == 2
+        assert channel.queue_declare(channel.own, passive=True).message_count == 2
 
 
 def _is_taken(channel: Any) -> bool:
