@@ -74,7 +74,7 @@ class HashingReader(CountingReader):
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
         left = self._expected - self.size
         if left < len(buffer):
-            buffer = buffer[: int(left)]
+            buffer = memoryview(buffer)[: int(left)]  # `read` passes a bytearray, whose slice is a copy
         try:
             return super().readinto(buffer) if buffer else 0
         except READ_ERRORS as error:

@@ -473,3 +473,10 @@ def test_a_missing_file_is_missing_and_datafile_asks_the_kernel_where_a_file_is(
         content_of(PathFile(f"{path}.gone", (str(path.parent),)))
     with path.open("rb") as stream:
         assert datafile.path_of_descriptor(stream.fileno()) == os.path.realpath(path)
+
+
+@pytest.mark.parametrize("size", [1, 7, 100, len(CONTENT), -1])
+def test_the_last_bytes_of_a_file_are_read_whatever_the_size_of_the_buffer(size: int) -> None:
+    reader = HashingReader(io.BytesIO(CONTENT), len(CONTENT))
+    assert b"".join(iter(lambda: reader.read(size), b"")) == CONTENT
+    assert reader.finish() == (hashlib.md5(CONTENT).hexdigest(), len(CONTENT))
