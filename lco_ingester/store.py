@@ -298,6 +298,8 @@ def open_store(
         with redact.scrubbed(), _translated(bucket, "", redact):
             core = botocore.session.Session()
             core.register_component("data_loader", loader)
+            if access_key_id and secret_access_key:  # also for the redactor, which asks this session
+                core.set_credentials(access_key_id, secret_access_key, session_token)
             config = Config(
                 retries={"total_max_attempts": 1},
                 connect_timeout=CONNECT_TIMEOUT,
