@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import PurePath
 from typing import Any
 
-from amqp.exceptions import AccessRefused, AMQPError, MessageNacked, NotAllowed, PreconditionFailed
+from amqp.exceptions import AccessRefused, AMQPError, MessageNacked, NotAllowed, NotFound, PreconditionFailed
 from celery import Celery
 from celery.app.amqp import AMQP
 from celery.schedules import crontab
@@ -265,18 +265,19 @@ def while_blocked(app: Celery, publish: Publish, stop_waiting: Callable[[], bool
                 time.sleep(1.0)
 
 
-def is_blocked(connection: Connection) -> str:
+def is_blocked(connection: Connection, exchange: str = "") -> str:
     """Why RabbitMQ blocks publishers; empty if it does not.
 
-    It says so only to a connection that publishes. So this publishes a message that no queue gets. Raises a connection
-    error.
+    It says so only to a connection that publishes. So this publishes a message that no queue gets, on an exchange that
+    is not a fanout. Raises a connection error.
     """
+    nobody = f"ingester-health-{uuid.uuid4()}"
     try:
         with connection.Producer() as producer:
-            producer.publish(b"?", routing_key=f"ingester-health-{uuid.uuid4()}", confirm_timeout=PROMPT_SECONDS)
+            producer.publish(b"?", exchange=exchange, routing_key=nobody, confirm_timeout=PROMPT_SECONDS)
     except BlockedError as error:
         return str(error)
-    except AccessRefused:  # a user that may not write to the default exchange
+    except (AccessRefused, NotFound):  # a user that may not write to this exchange; no worker has declared it yet
         return ""
     return ""
 

@@ -78,7 +78,7 @@ def _frames(settings: ServiceSettings) -> tuple[bool, str]:
     with opened(celery_connection(settings, CONNECT_SECONDS)) as connection:
         frames, workers = queue_state(connection, settings.ingest_queue)
         letters, _ = queue_state(connection, settings.dead_letter_queue)
-        blocked = is_blocked(connection)
+        blocked = is_blocked(connection, settings.ingest_queue)
     return workers > 0 and not blocked, _and(
         f"{frames} frames waiting, {workers} workers, {letters} dead letters", blocked
     )

@@ -132,12 +132,14 @@ def _has_other_settings(message: FrameMessage, file: DataFile, context: TaskCont
 
 
 def _again(message: FrameMessage, frame: Frame, retry_state: RetryState | None, context: TaskContext) -> FrameMessage:
+    # A state that was reached with other settings keeps their fingerprint: the file could not be read again yet.
+    is_of_this_run = isinstance(message.frame, Named) or isinstance(frame, Named)
     return replace(
         message,
         frame=frame,
         retry_state=retry_state,
         attempts=message.attempts + 1,
-        settings_fingerprint=context.settings_fingerprint,
+        settings_fingerprint=context.settings_fingerprint if is_of_this_run else message.settings_fingerprint,
     )
 
 
@@ -164,7 +166,7 @@ def _take_step(
 
 def _as_ours(error: Exception, path: str, step: str) -> IngesterError:
     """The error that says what to do: `error` itself if it is ours."""
-    if isinstance(error, SoftTimeLimitExceeded):
+    if _is_or_was_caused_by(error, SoftTimeLimitExceeded):
         return TookTooLongError(frame=path, found=f"the soft time limit in step {step}")
     if isinstance(error, IngesterError):
         error.frame = error.frame or path
@@ -172,6 +174,15 @@ def _as_ours(error: Exception, path: str, step: str) -> IngesterError:
     unknown = ProgramError(frame=path, found=f"{type(error).__name__} in step {step}: {text_of(error)}")
     unknown.__cause__ = error
     return unknown
+
+
+def _is_or_was_caused_by(error: BaseException | None, kind: type[BaseException]) -> bool:
+    """Whether an error of this kind is behind it. A site's file type, for example, may have caught the time limit."""
+    for _ in range(20):
+        if error is None or isinstance(error, kind):
+            return error is not None
+        error = error.__cause__
+    return False
 
 
 def _after(error: IngesterError, message: FrameMessage, reached: _Reached, context: TaskContext) -> str:

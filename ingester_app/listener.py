@@ -65,6 +65,7 @@ class Listener(ConsumerMixin):
         self.connection = connection
         self._app = app
         self._settings = settings
+        self._redact = Redactor(settings.secrets())
         self._is_waiting = False
         self._is_start = True
 
@@ -173,6 +174,7 @@ class Listener(ConsumerMixin):
             now=now,
             worker="listener",
             message=message,
+            redact=self._redact,
         )
         send_letter(self._app, dead_letter_queue(self._settings), letter, self._producer)
         return _Done(logging.ERROR, letter.text, {"path": path, "reason": reason})

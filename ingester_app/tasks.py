@@ -98,22 +98,16 @@ def _add_tasks(app: Celery, settings: ServiceSettings, redact: Redactor, is_stop
     @app.task(name=INGEST_TASK, bind=True)
     def ingest(task: Task, /, **message: Any) -> str:
         """One frame: the steps that remain, a retry, or a dead letter."""
-        try:
-            frame_message = FrameMessage.from_message(message)
-        except UnreadableMessageError as error:
-            if not error.is_newer or _has_waited(message, policies[FailureKind.DEPLOYMENT].total):
-                raise  # Celery rejects the message, and RabbitMQ dead-letters it
-            logger.warning("left to a worker of a later release: %s", error)
-            publish(
-                lambda producer: dispatch(
-                    app, message, "", countdown=NEWER_AFTER, task_id=task.request.id, producer=producer
-                )
-            )
-            return "left to a worker of a later release"
+        # After an error Celery rejects the message, and RabbitMQ dead-letters it.
+        frame_message = _read(message, policies[FailureKind.DEPLOYMENT].total)
         redelivered = bool((task.request.delivery_info or {}).get("redelivered"))
-        with logs.bound(task_id=task.request.id):
+        number = task.request.id
+        with logs.bound(task_id=number):
             try:
-                return ingest_frame(frame_message, redelivered, context_of(task))
+                if frame_message is not None:
+                    return ingest_frame(frame_message, redelivered, context_of(task))
+                publish(lambda to: dispatch(app, message, "", countdown=NEWER_AFTER, task_id=number, producer=to))
+                return "left to a worker of a later release"
             except Exception as error:
                 time.sleep(PUT_BACK_AFTER)
                 raise Reject(redact(text_of(error)), requeue=True) from error
@@ -127,6 +121,20 @@ def _add_tasks(app: Celery, settings: ServiceSettings, redact: Redactor, is_stop
     def archive_holdings() -> int:
         """Each five minutes: how many frames the archive holds, and how fast it answers."""
         return periodic.send_archive_holdings(services())
+
+
+def _read(message: dict[str, Any], longest: float) -> FrameMessage | None:
+    """The message; None if a worker of a later release must read it, for at most `longest` seconds.
+
+    Raises UnreadableMessageError.
+    """
+    try:
+        return FrameMessage.from_message(message)
+    except UnreadableMessageError as error:
+        if not error.is_newer or _has_waited(message, longest):
+            raise
+        logger.warning("left to a worker of a later release: %s", error)
+        return None
 
 
 def _has_waited(message: dict[str, Any], seconds: float) -> bool:

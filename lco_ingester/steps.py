@@ -25,13 +25,14 @@ from lco_ingester.exceptions import (
     SupersededError,
 )
 from lco_ingester.file.checks import CheckPolicy
-from lco_ingester.file.datafile import DataFile, ExactReader, printable, refuse_unusable_name, split_name
+from lco_ingester.file.datafile import DataFile, ExactReader, refuse_unusable_name, split_name
 from lco_ingester.file.headers.frame_header import Header
 from lco_ingester.file.stream import HashingReader
 from lco_ingester.file.system_errors import is_of_this_process, read_errors_translated
 from lco_ingester.file.types import file_type, headers_by_hook, headers_of
 from lco_ingester.frame import Archived, Fingerprint, InArchive, Record, Uploaded, Validated
 from lco_ingester.metrics import Metrics
+from lco_ingester.printable import printable
 from lco_ingester.publisher import Publisher
 from lco_ingester.record.build import announcement, build_record, facts_of
 from lco_ingester.record.dates import add_date_of_mjd

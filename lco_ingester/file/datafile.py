@@ -33,6 +33,7 @@ from lco_ingester.file.system_errors import (
     read_now,
 )
 from lco_ingester.frame import Fingerprint
+from lco_ingester.printable import printable
 
 LONGEST_BASENAME = 1000  # characters that the archive takes
 _WITHOUT_WAITING = os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC  # opening a named pipe would block for ever
@@ -186,11 +187,6 @@ def refuse_unusable_name(path: str) -> None:
         )
     if not name.isprintable():  # a byte that is not UTF-8 becomes a lone surrogate, which is not printable
         raise FileNameUnusableError(expected="printable characters in UTF-8", found=ascii(name))
-
-
-def printable(path: str) -> str:
-    """The path as an error or a terminal can show it."""
-    return path if path.isprintable() else ascii(path)[1:-1]
 
 
 def path_of_descriptor(descriptor: int) -> str:

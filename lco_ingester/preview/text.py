@@ -6,12 +6,13 @@ from datetime import datetime
 from typing import Any, get_args
 
 from lco_ingester.exceptions import FailureKind, IngesterError
-from lco_ingester.file.datafile import DataFile, printable, split_name
+from lco_ingester.file.datafile import DataFile, split_name
 from lco_ingester.file.package import FRAME_MARKS, is_frame, read_package
 from lco_ingester.file.types import FileType, OurType
 from lco_ingester.frame import Record, Validated
 from lco_ingester.preview.inspection import RecordingChecks
 from lco_ingester.preview.sketch import sketch
+from lco_ingester.printable import printable
 from lco_ingester.record.cleanup import UNCHANGED, Doubt
 from lco_ingester.record.dates import parse_date
 from lco_ingester.record.footprint import Outline

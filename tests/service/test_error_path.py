@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from celery.exceptions import SoftTimeLimitExceeded
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from kombu.exceptions import OperationalError
@@ -24,8 +25,15 @@ from ingester_app.listener import Listener
 from ingester_app.retry import retry_policies
 from ingester_app.schema import DeadLetter, FrameMessage, RetryState, UnreadableMessageError
 from ingester_app.settings import ServiceSettings
-from lco_ingester.exceptions import FailureKind, FileMissingError, HeaderMissingError, StoreUnavailableError
-from lco_ingester.frame import Archived, Named
+from lco_ingester.exceptions import (
+    FailureKind,
+    FileMissingError,
+    FileSystemUnavailableError,
+    HeaderMissingError,
+    HookError,
+    StoreUnavailableError,
+)
+from lco_ingester.frame import Archived, Fingerprint, Named, StorageFacts, Validated
 from lco_ingester.metrics import Metrics
 from lco_ingester.services import Services
 from lco_ingester.settings import load_settings
@@ -391,10 +399,30 @@ class Task:
         return ingest(message, False, context)
 
 
+def test_a_time_limit_that_was_caught_on_the_way_is_still_one() -> None:
+    caught = HookError("a site's own file type failed")
+    caught.__cause__ = ValueError()
+    caught.__cause__.__cause__ = SoftTimeLimitExceeded()
+    task = Task(caught)
+    assert task.run(FrameMessage(Named(PATH))).endswith(": TOOK_TOO_LONG")
+    assert task.letters == []
+
+
+def test_a_state_of_other_settings_keeps_their_fingerprint_while_the_file_cannot_be_read_again() -> None:
+    """Otherwise its record, made with the wrong settings, would count as one of the right settings."""
+    facts = StorageFacts({}, "raw", "2026-01-01T00:00:00", "2026-01-01T00:00:00")
+    frame = Validated(PATH, "x", ".fits", "0" * 32, Fingerprint(1), {}, facts)
+    task = Task(FileSystemUnavailableError())
+    task.run(FrameMessage(frame, settings_fingerprint="of the wrong ones"))
+    [(again, _)] = task.retries
+    assert again.frame == frame
+    assert again.settings_fingerprint == "of the wrong ones"
+
+
 EXPIRED = RetryState(FailureKind.DEPLOYMENT, 1.0, 3)
 
 
-@pytest.mark.parametrize("odd", sorted(ODD_ERRORS.keys() - {"ours"}))
+@pytest.mark.parametrize("odd", sorted(ODD_ERRORS.keys() - {"ours", "memory"}))
 def test_an_unknown_exception_waits_loudly_and_then_is_a_letter_with_its_traceback(
     odd: str, caplog: pytest.LogCaptureFixture
 ) -> None:

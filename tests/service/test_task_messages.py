@@ -203,6 +203,20 @@ def test_any_arguments_are_read_or_refused(arguments: dict[str, Any]) -> None:
         FrameMessage.from_message(arguments)
 
 
+@pytest.mark.parametrize("depth", [100, *range(248, 262), 100_000])
+def test_a_record_of_any_depth_is_refused_or_can_be_sent_again(depth: int) -> None:
+    record: dict[str, Any] = {"frameid": 1}
+    inner = record
+    for _ in range(depth):
+        inner["a"] = inner = {}
+    archived = {"state": "archived", "path": "/data/x.fits", "md5": "0" * 32, "record": record}
+    try:
+        read = FrameMessage.from_message({"frame": archived})
+    except UnreadableMessageError:
+        return
+    json.dumps(read.to_message())
+
+
 def test_a_failure_that_is_said_to_have_begun_in_the_future_ends_all_the_same() -> None:
     policies = {FailureKind.SERVER: RetryPolicy(5, 900, 3600)}
     state, now = RetryState(FailureKind.SERVER, 1e12, 0), 1e9
