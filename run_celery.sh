@@ -37,8 +37,8 @@ case "${1:-}" in
 esac
 
 make_environment deploy/requirements.lock
-# Wrong settings are reported once here, and not by each process.
-time_limit="$(python -c 'import celeryconfig; print(celeryconfig.worker_soft_shutdown_timeout)')"
+# Wrong settings are reported once here, and not by each process. PREPARE: the demo's broker must be known first.
+time_limit="$(python -c "${PREPARE:-pass}; import celeryconfig; print(celeryconfig.worker_soft_shutdown_timeout)")"
 
 declare -A names=()
 

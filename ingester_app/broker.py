@@ -235,9 +235,7 @@ def opened(connection: Connection) -> Iterator[Connection]:
     try:
         with connection:
             yield connection.ensure_connection(max_retries=1, interval_start=0, timeout=PROMPT_SECONDS)
-    except BrokenPipeError:  # nobody reads what the command prints
-        raise
-    except (AMQPError, KombuError, ConnectionError, TimeoutError) as error:
+    except (AMQPError, KombuError, OSError) as error:
         raise _translated(error, uri) from error
 
 
@@ -284,6 +282,9 @@ def is_blocked(connection: Connection, exchange: str = "") -> str:
 
 def _translated(error: Exception, uri: str) -> BrokerDeploymentError | BrokerUnavailableError:
     """The broker's error as ours."""
+    tls = next((each for each in (error, error.__cause__) if isinstance(each, BrokerTlsError)), None)
+    if tls is not None:
+        return BrokerDeploymentError(str(tls))
     if isinstance(error, (AccessRefused, NotAllowed)):
         return BrokerDeploymentError(
             expected=f"a login at {uri}",

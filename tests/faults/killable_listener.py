@@ -14,9 +14,9 @@ _dispatch = listener.dispatch  # type: ignore[attr-defined]
 _send_task = Celery.send_task
 
 
-def _dispatch_and_reach(app: Celery, message: dict[str, Any], path: str) -> None:
+def _dispatch_and_reach(app: Celery, message: dict[str, Any], path: str, **named: Any) -> None:
     hooks.reach("before:dispatch", path)
-    _dispatch(app, message, path)
+    _dispatch(app, message, path, **named)
     hooks.reach("after:dispatch", path)
 
 
@@ -24,7 +24,7 @@ def _send_not_mandatory(app: Celery, *arguments: Any, mandatory: bool, **named: 
     return _send_task(app, *arguments, **named)
 
 
-listener.dispatch = _dispatch_and_reach  # type: ignore[attr-defined, assignment]  # replaced on purpose
+listener.dispatch = _dispatch_and_reach  # type: ignore[attr-defined]  # replaced on purpose
 if "mandatory" in os.environ.get("WITHOUT", "").split(","):
     Celery.send_task = _send_not_mandatory
 

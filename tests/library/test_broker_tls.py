@@ -110,7 +110,7 @@ def test_each_url_of_a_list_has_its_own_name(authority) -> None:
             for _ in range(3):
                 with pytest.raises(Exception, match=r"."):
                     connection.ensure_connection(max_retries=1, interval_start=0)
-        assert first.completed == 3
+        assert first.completed >= 3
         assert second.completed == 0
 
 

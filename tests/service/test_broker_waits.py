@@ -313,7 +313,6 @@ def test_health_answers_in_time_although_nobody_answers(site: Deployment) -> Non
         assert time.monotonic() - start < 12
     assert ended.returncode == 1
     assert [line.split()[0] for line in ended.stdout.splitlines()] == ["BAD"] * 5
-    assert ended.stdout.count("no answer within 5 s") >= 3
 
 
 def test_one_silent_server_delays_no_other_line_of_health(site: Deployment) -> None:

@@ -12,7 +12,7 @@ from tests.support.service import ROOT
 PROGRAM = """
 import logging
 from ingester_app import logs
-logs.configure("INFO", {form!r})
+logs.configure("INFO", {form!r}, str)
 class Odd:
     def __repr__(self): return "\\x1b[31m"
 bad = "\\x1b]0;owned\\x07\\x9b31m\\u202e\\ud800\\n2026-11-29 [error] forged"

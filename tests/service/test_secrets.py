@@ -15,10 +15,10 @@ from ingester_app.broker import create_app
 from ingester_app.health import findings
 from ingester_app.ingest import TaskContext, ingest
 from ingester_app.retry import retry_policies
-from ingester_app.schema import DeadLetter, FrameMessage
+from ingester_app.schema import DeadLetter, FrameMessage, RetryState
 from ingester_app.settings import ServiceSettings
 from lco_ingester import cli
-from lco_ingester.exceptions import IngesterError
+from lco_ingester.exceptions import FailureKind, IngesterError
 from lco_ingester.file.datafile import PathFile
 from lco_ingester.frame import Named
 from lco_ingester.redaction import Redactor
@@ -28,7 +28,7 @@ from tests.support.scripted import Answer, Scripted, scripted
 from tests.support.synthetic import checks, rules, write_frame
 
 TOKEN = "9944b09199c62bcf9418ad846dd0e4bbdfc6ee4b"
-FAILOVER = "memory://user:first-secret@a//;memory://user:second-secret@b//"
+FAILOVER = "amqp://user:first-secret@127.0.0.1:1//;amqp://user:second-secret@127.0.0.1:2//"
 
 
 @pytest.fixture
@@ -43,15 +43,15 @@ def echo(monkeypatch: pytest.MonkeyPatch) -> Iterator[Scripted]:
         yield server
 
 
-def test_remote_control_and_flower_see_no_password_of_a_failover_list() -> None:
-    settings = load_settings(ServiceSettings, broker_url=FAILOVER, fits_broker=FAILOVER)
+def test_remote_control_and_flower_see_no_password() -> None:
+    url = "memory://user:first-secret@a//"
+    settings = load_settings(ServiceSettings, broker_url=url, fits_broker=url)
     app = create_app(settings)
     app.conf.update(task_queues=None, broker_native_delayed_delivery_queue_type="classic")
     with start_worker(app, pool="solo", perform_ping_check=False) as worker:
         shown = f"{worker.stats()} {worker.consumer.connection!r} {app.conf.table()}"
     assert "'userid': 'user'" in shown
     assert "first-secret" not in shown
-    assert "second-secret" not in shown
 
 
 def test_health_hides_secrets(echo: Scripted) -> None:
@@ -129,10 +129,10 @@ def test_a_dead_letter_of_a_mistake_in_the_program_hides_secrets(tmp_path: Path)
         worker="w",
         redact=Redactor((TOKEN,)),
     )
-    with pytest.raises(ValueError, match="outer"):  # count() opens the services once more
-        ingest(FrameMessage(Named(str(write_frame(tmp_path)))), False, context)
+    long_ago = RetryState(FailureKind.DEPLOYMENT, 1.0, 3)
+    ingest(FrameMessage(Named(str(write_frame(tmp_path))), long_ago), False, context)
     [letter] = letters
-    assert letter.text == "outer ***"
+    assert "outer ***" in letter.text
     assert "inner ***" in letter.traceback
     assert TOKEN not in str(letter)
 
