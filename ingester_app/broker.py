@@ -157,6 +157,7 @@ def create_app(settings: ServiceSettings) -> Celery:
     """A Celery app without tasks: it can publish tasks by name."""
     app = Celery("ingester", set_as_current=False, amqp=ConnectionsOfOurs)
     app.conf.update(celery_settings(settings))
+    app.declared_queues = [dead_letter_queue(settings), ingest_queue(settings), periodic_queue(settings)]
     return app
 
 

@@ -8,6 +8,8 @@ from kombu.transport.native_delayed_delivery import (
     declare_native_delayed_delivery_exchanges_and_queues,
 )
 
+from ingester_app.broker import declare_queues
+
 
 class DelaysOnThisConnection(DelayedDelivery):
     """Declares the delays at every start and after every loss of the connection.
@@ -18,7 +20,8 @@ class DelaysOnThisConnection(DelayedDelivery):
     """
 
     def start(self, c: Any) -> None:
-        """Declare and bind."""
+        """Declare and bind. The queues first, because somebody may have deleted them, or their virtual host."""
+        declare_queues(c.connection, *c.app.declared_queues)
         declare_native_delayed_delivery_exchanges_and_queues(
             c.connection, c.app.conf.broker_native_delayed_delivery_queue_type
         )
