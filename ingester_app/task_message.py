@@ -44,7 +44,7 @@ def restrict(message: Any, tasks: Mapping[str, bool], now: datetime, longest_del
     if message.content_type != "application/json" or headers.get("compression"):
         raise NotOurTaskError("the body is not plain JSON")
     arguments, embedded = _split(message.payload)
-    removed = [each for each in _COMMANDS if {**headers, **embedded}.get(each) not in _NOTHING]
+    removed = [each for each in _COMMANDS if not _is_usual(each, {**headers, **embedded}.get(each))]
     if any(value not in _NOTHING for value in embedded.values()):
         _replace_body(message, arguments)
     message.properties.pop("reply_to", None)  # Celery sets it always; our tasks have no results
@@ -58,6 +58,13 @@ def restrict(message: Any, tasks: Mapping[str, bool], now: datetime, longest_del
         kept["eta"] = eta.isoformat()
     message.headers = kept
     return removed
+
+
+def _is_usual(command: str, value: Any) -> bool:
+    """Whether one of our processes may have sent it: a worker sends its own time limits along with each retry."""
+    if command == "timelimit" and isinstance(value, list):
+        return len(value) == 2 and all(limit is None or type(limit) is int for limit in value)
+    return value in _NOTHING
 
 
 def _split(content: Any) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -50,8 +50,9 @@ def restricted(given_message: Message, longest_delay: timedelta | None = None) -
 
 
 class TestWhatIsLeft:
-    def test_a_message_of_our_own_loses_nothing_that_counts(self) -> None:
-        ours = message(timelimit=[None, None], retries=0, shadow=None, expires=None, stamps={}, eta=NOW.isoformat())
+    @pytest.mark.parametrize("limits", [[None, None], [1500, 1200]])
+    def test_a_message_of_our_own_loses_nothing_that_counts(self, limits: list[int | None]) -> None:
+        ours = message(timelimit=limits, retries=0, shadow=None, expires=None, stamps={}, eta=NOW.isoformat())
         assert restricted(ours) == []
         assert ours.payload == BODY
         assert {name: ours.headers[name] for name in HEADERS} == HEADERS
