@@ -74,10 +74,10 @@ class Breaker:
         )
 
     def _last_failure(self) -> str:
-        """The server's last failure, without the frame that it happened to: that was another one."""
+        """The server's last failure, without the frame, key or id that it happened to: that was another frame."""
         error = copy.copy(self._circuit.last_failure)
         if isinstance(error, IngesterError):
-            error.frame = ""
+            error.frame = error.detail = ""
         return str(error)
 
     def _report(self, was_closed: bool) -> None:

@@ -21,7 +21,7 @@ class Server:
 
     def __init__(self) -> None:
         self.asked = 0
-        self.error: Exception | None = StoreUnavailableError(frame="a.fits", found="no answer")
+        self.error: Exception | None = StoreUnavailableError("S3 key x/a.fits", frame="a.fits", found="no answer")
 
     def ask(self) -> str:
         self.asked += 1
