@@ -341,6 +341,17 @@ class TestHealthcheck:
         assert healthcheck.broker_ports("folder:///tmp/broker") == set()
         assert healthcheck.broker_ports("") == set()
 
+    @pytest.mark.parametrize(
+        "url", ["amqp://user:sesame@host:port/", "amqp://user:se/same@host/", "amqp://h:99999/", "amqp://[::1:5672/"]
+    )
+    def test_an_odd_url_is_unhealthy_in_one_line_without_a_piece_of_it(
+        self, healthcheck: ModuleType, url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        monkeypatch.setenv("BROKER_URL", url)
+        monkeypatch.setattr(healthcheck, "main_process", lambda: ("1", "BROKER_URL"))
+        assert healthcheck.main() == 1
+        assert capsys.readouterr() == ("BROKER_URL is not the URL of a broker\n", "")
+
     def test_sees_a_connection_and_sees_that_the_broker_hung_up(self, healthcheck: ModuleType) -> None:
         with socket.create_server(("127.0.0.1", 0)) as server:
             port = server.getsockname()[1]
