@@ -170,6 +170,18 @@ class TestCompose:
             assert service["security_opt"] == ["no-new-privileges:true"]
             assert service["tmpfs"] == "/tmp"
 
+    def test_limits_every_container_also_that_of_rabbitmq(self, compose: dict[str, Any]) -> None:
+        for name, service in compose["services"].items():
+            assert service["mem_limit"], name
+            assert service["pids_limit"] > 0, name
+            assert service["cap_drop"] == ["ALL"], name
+            assert "cap_add" not in service, name
+            assert not service.get("privileged"), name
+            assert service["security_opt"] == ["no-new-privileges:true"], name
+            log = service["logging"]
+            assert (log["driver"], set(log["options"])) == ("json-file", {"max-size", "max-file"}), name
+        assert compose["services"]["rabbitmq"]["user"] == "rabbitmq", "to become this user it would need capabilities"
+
     def test_runs_the_demos_own_commands(self, compose: dict[str, Any]) -> None:
         program = ["python", "-m", "ingester_demo"]
         for name in ("s3", "archive", "frames"):
