@@ -170,7 +170,9 @@ def test_the_documentation_has_the_expressions(tmp_path: Path) -> None:
             assert f"`{permission[kind].replace('|demo_watch_.+', '')}`" in page, permission["user"]
 
 
-@pytest.mark.parametrize("name", ["site.fits", "a+b", "x|.*", "fits(files", 'a "quoted" name', "back\\slash", "50%s", "[a]"])
+@pytest.mark.parametrize(
+    "name", ["site.fits", "a+b", "x|.*", "fits(files", 'a "quoted" name', "back\\slash", "50%s", "[a]"]
+)
 def test_a_name_stands_for_itself_and_no_other_name(name: str, tmp_path: Path) -> None:
     file = tmp_path / "definitions.json"
     variables = ("CRAWLER_EXCHANGE_NAME", "PROCESSED_EXCHANGE_NAME", "FITS_QUEUE", "INGEST_QUEUE", "DEAD_LETTER_QUEUE")
