@@ -37,11 +37,8 @@ case "${1:-}" in
 esac
 
 make_environment deploy/requirements.lock
-# The demo sets INGESTER to a program that does the same, in processes that know the demo's broker.
-ingester="${INGESTER:-ingester run}"
-# Wrong settings are reported once here, and not by each process.
-time_limit="$(python -c "${INGESTER:+from ingester_demo.folder_transport import register; register(); }import celeryconfig
-print(celeryconfig.worker_soft_shutdown_timeout)")"
+# Wrong settings are reported once here, and not by each process. PREPARE: the demo's broker must be known first.
+time_limit="$(python -c "${PREPARE:-pass}; import celeryconfig; print(celeryconfig.worker_soft_shutdown_timeout)")"
 
 declare -A names=()
 
@@ -67,6 +64,9 @@ stop_all() {
 # Job control puts each process into a group of its own: only this script gets a Ctrl-C, and sends each of them one SIGTERM.
 set -m
 trap 'echo "stopping" >&2; stop_all; exit 0' INT TERM
+
+# The demo sets INGESTER to a program that does the same, in processes that know the demo's broker.
+ingester="${INGESTER:-ingester run}"
 
 start listener $ingester listener
 start worker $ingester worker --concurrency "${WORKER_CONCURRENCY:-$(nproc)}"

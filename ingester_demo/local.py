@@ -29,6 +29,7 @@ STOP_TIME_LIMIT = 60.0  # seconds; a worker first finishes the frame that it wor
 FRAMES_TIME_LIMIT = 90.0  # seconds for all frames together
 READY_LINES = ("listening on queue", "ingest@", " ready.")
 SERVICE = Path("run_celery.sh")
+PREPARE = "from ingester_demo.folder_transport import register; register()"  # what run_celery.sh does first
 FRAME_EXTENSIONS = (".fits", ".fits.fz", ".fits.gz", ".tar.gz", ".tar")
 
 
@@ -127,7 +128,7 @@ def _service(variables: dict[str, str], log: Path) -> Iterator[None]:
         log.open("wb") as output,
         subprocess.Popen(
             [f"./{SERVICE}"],
-            env={**inherited, **variables, "INGESTER": "python -m ingester_demo run"},
+            env={**inherited, **variables, "INGESTER": "python -m ingester_demo run", "PREPARE": PREPARE},
             stdout=output,
             stderr=output,
             text=True,
