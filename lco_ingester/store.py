@@ -442,7 +442,7 @@ def _of_answer(error: boto.ClientError, bucket: str, key: str, redact: Redactor)
         return StoreDeploymentError(detail=at, found=said, hint=_NOT_S3)
     if code in CHECKSUM_CODES:
         return FileChangedError(detail=at, expected="the bytes whose md5 was taken", found=said)
-    if code in FRAME_CODES and status < 500:
+    if code in FRAME_CODES:
         kind = FileTooLargeError if code == "EntityTooLarge" else StoreRefusedError
         return kind(detail=at, found=said)
     return StoreDeploymentError(detail=at, found=said, hint=_CHECKSUMS if _may_refuse_checksums(error) else "")

@@ -419,7 +419,6 @@ def test_only_a_large_body_waits_for_the_word_of_the_store(server: Scripted, siz
         (400, "MetadataTooLarge", StoreRefusedError),
         # the store fails, whatever it says
         (500, "EntityTooLarge", StoreUnavailableError),
-        (501, "EntityTooLarge", StoreDeploymentError),
         (503, "BadDigest", StoreUnavailableError),
         (429, "KeyTooLongError", StoreUnavailableError),
         (503, "SlowDown", StoreUnavailableError),
