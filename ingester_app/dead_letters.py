@@ -18,12 +18,12 @@ from lco_ingester.frame import Named, md5_of, path_of
 UNREADABLE = "MESSAGE_UNREADABLE"
 LONGEST_PATH = 5000  # characters
 LONGEST_MESSAGE = 8_000_000  # characters of JSON: RabbitMQ 4 takes 16 MB
-DEEPEST_MESSAGE = 100  # levels of objects and lists
+DEEPEST = 100  # levels of objects and lists in a message; our own have less than ten
 LONGEST_INTEGER = 1000  # bits: Python reads at most 4300 digits
 STEPS = frozenset(
     ("listen", "validate", "upload", "post", "resolve_duplicate", "republish", "worker", "settle")  # 3.0.0: settle
 )
-DEEPEST = 100  # levels of JSON in a letter; our own have less than ten
+_AROUND = 2  # levels more in a letter, and in a task: that around the message, and that of the innermost values
 _CANNOT_READ = "this release cannot read all of the letter"
 
 
@@ -172,7 +172,7 @@ def _json(body: bytes | str) -> Any:
 
 def _is_flat(content: Any) -> bool:
     level = [content]
-    for _ in range(DEEPEST):
+    for _ in range(DEEPEST + _AROUND):
         level = [inner for each in level if isinstance(each, dict | list) for inner in _inside(each)]
     return not level
 
@@ -232,7 +232,7 @@ def _from_the_beginning(path: str, attempts: int, first_time: float) -> dict[str
 
 def _can_be_sent(message: dict[str, Any]) -> bool:
     """Whether a broker can take the message: it is JSON, and neither too deep nor too long."""
-    return _is_json(message, DEEPEST_MESSAGE) and len(json.dumps(message)) <= LONGEST_MESSAGE
+    return _is_json(message, DEEPEST) and len(json.dumps(message)) <= LONGEST_MESSAGE
 
 
 def _is_json(value: Any, levels: int) -> bool:

@@ -170,6 +170,18 @@ class TestCompose:
             assert service["security_opt"] == ["no-new-privileges:true"]
             assert service["tmpfs"] == "/tmp"
 
+    def test_limits_every_container_also_that_of_rabbitmq(self, compose: dict[str, Any]) -> None:
+        for name, service in compose["services"].items():
+            assert service["mem_limit"], name
+            assert service["pids_limit"] > 0, name
+            assert service["cap_drop"] == ["ALL"], name
+            assert "cap_add" not in service, name
+            assert not service.get("privileged"), name
+            assert service["security_opt"] == ["no-new-privileges:true"], name
+            log = service["logging"]
+            assert (log["driver"], set(log["options"])) == ("json-file", {"max-size", "max-file"}), name
+        assert compose["services"]["rabbitmq"]["user"] == "rabbitmq", "to become this user it would need capabilities"
+
     def test_runs_the_demos_own_commands(self, compose: dict[str, Any]) -> None:
         program = ["python", "-m", "ingester_demo"]
         for name in ("s3", "archive", "frames"):
@@ -340,6 +352,17 @@ class TestHealthcheck:
         assert healthcheck.broker_ports("amqps://host;amqp://other:7000/") == {5671, 7000}
         assert healthcheck.broker_ports("folder:///tmp/broker") == set()
         assert healthcheck.broker_ports("") == set()
+
+    @pytest.mark.parametrize(
+        "url", ["amqp://user:sesame@host:port/", "amqp://user:se/same@host/", "amqp://h:99999/", "amqp://[::1:5672/"]
+    )
+    def test_an_odd_url_is_unhealthy_in_one_line_without_a_piece_of_it(
+        self, healthcheck: ModuleType, url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        monkeypatch.setenv("BROKER_URL", url)
+        monkeypatch.setattr(healthcheck, "main_process", lambda: ("1", "BROKER_URL"))
+        assert healthcheck.main() == 1
+        assert capsys.readouterr() == ("BROKER_URL is not the URL of a broker\n", "")
 
     def test_sees_a_connection_and_sees_that_the_broker_hung_up(self, healthcheck: ModuleType) -> None:
         with socket.create_server(("127.0.0.1", 0)) as server:

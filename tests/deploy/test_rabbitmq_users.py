@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -167,6 +168,21 @@ def test_the_documentation_has_the_expressions(tmp_path: Path) -> None:
     for permission in json.loads(file.read_text())["permissions"]:
         for kind in ("configure", "write", "read"):
             assert f"`{permission[kind].replace('|demo_watch_.+', '')}`" in page, permission["user"]
+
+
+@pytest.mark.parametrize(
+    "name", ["site.fits", "a+b", "x|.*", "fits(files", 'a "quoted" name', "back\\slash", "50%s", "[a]"]
+)
+def test_a_name_stands_for_itself_and_no_other_name(name: str, tmp_path: Path) -> None:
+    file = tmp_path / "definitions.json"
+    variables = ("CRAWLER_EXCHANGE_NAME", "PROCESSED_EXCHANGE_NAME", "FITS_QUEUE", "INGEST_QUEUE", "DEAD_LETTER_QUEUE")
+    environment = {"PATH": os.environ["PATH"], "DEFINITIONS_FILE": str(file), "RABBITMQ_PASSWORD": "x"}
+    environment |= {"CAMERA_PASSWORD": "y", "PIPELINE_PASSWORD": "z", **dict.fromkeys(variables, name)}
+    subprocess.run([str(SCRIPT), "true"], env=environment, check=True)
+    users = {each["user"]: each for each in json.loads(file.read_text())["permissions"]}
+    for user, kind in (("ingester", "configure"), ("camera", "write"), ("pipeline", "read")):
+        assert re.search(users[user][kind], name)
+        assert not re.search(users[user][kind], name.replace(".", "X") + "X")
 
 
 def test_a_user_without_a_password_is_not_made(tmp_path: Path) -> None:

@@ -98,7 +98,7 @@ def test_the_tree_in_the_docstring_lists_every_leaf_with_its_code_and_its_kind()
         found = re.fullmatch(r"    [│ ]*[├└]── (\w+Error) +([A-Z_]{5,})(?: +(.+))?", line)
         if found:
             drawn[found[1]] = (found[2], found[3])
-    silent = (NonFatalDoNotRetryError,)  # nothing is wrong, so it is nobody's trouble
+    silent = (NonFatalDoNotRetryError,)  # nothing is wrong, so nobody must act
     expected = {
         leaf.__name__: (leaf.reason, None if issubclass(leaf, silent) else leaf.failure_kind.value) for leaf in LEAVES
     }

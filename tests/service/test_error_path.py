@@ -17,7 +17,7 @@ from kombu.serialization import dumps
 
 from ingester_app import logs
 from ingester_app.breaker import Breaker
-from ingester_app.dead_letters import letter_for, read_letter
+from ingester_app.dead_letters import DEEPEST, letter_for, read_letter
 from ingester_app.error_text import LONGEST_TEXT, LONGEST_TRACEBACK
 from ingester_app.fits_message import Refused, parse
 from ingester_app.ingest import TaskContext, ingest
@@ -193,6 +193,16 @@ def test_a_message_that_no_broker_takes_is_replaced_by_that_of_a_frame_that_begi
     assert found.message is not None
     again = FrameMessage.from_message(found.message)
     assert (again.frame, again.attempts) == (Named("/data/x.fits"), 3)
+
+
+@pytest.mark.parametrize("levels", [*range(DEEPEST - 6, DEEPEST + 3), 5000])
+def test_a_letter_with_a_message_of_any_depth_is_read_as_it_was_written(levels: int) -> None:
+    message: dict[str, Any] = {"frame": "x"}
+    for _ in range(levels - 1):
+        message = {"frame": message}
+    written = letter(ValueError(), message=message)
+    assert (written.message == message) is (levels <= DEEPEST)
+    assert read_letter(json.dumps(written.to_message()), {}, {}) == written
 
 
 class Broker:

@@ -63,6 +63,7 @@ def test_the_demo_archives_good_frames_and_dead_letters_bad_ones() -> None:
     assert len(re.findall(r"archived .*/\d{8}/(?:raw|processed)/\S+ +\d+ +received", ended.stdout)) == 10
     assert "dead letter: FITS_TRUNCATED" in ended.stdout
     assert "dead letter: HEADER_MISSING" in ended.stdout
+    assert "***" not in ended.stdout, "a secret of the demo is an ordinary word"
 
 
 def test_the_demo_says_so_when_a_named_frame_is_not_archived(frames: list, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Whoever can publish on Celery's broker can write any message: the worker lives, and no frame vanishes."""
+"""Everybody who can publish on Celery's broker can write any message: the worker lives, and no frame vanishes."""
 
 import json
 import time

@@ -9,7 +9,7 @@ from tests.simulation.files import basename_of
 from tests.simulation.world import World
 
 KINDS = {leaf.reason: leaf.failure_kind for leaf in vars(exceptions).values() if hasattr(leaf, "failure_kind")}
-"""The kind of trouble behind each reason, as it is before a test changes it."""
+"""The kind of failure behind each reason, as it is before a test changes it."""
 KINDS["DELIVERY_LIMIT"] = FailureKind.FRAME
 
 

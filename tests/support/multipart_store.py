@@ -26,7 +26,7 @@ class PartsStore:
     """A WSGI application with one upload at a time.
 
     What it `compares` at the end: a checksum of the whole, as S3 does; of its parts alone, as stores that know the
-    algorithm and pass over the type; or none. `refusal` is the status by which it answers whoever names a checksum,
+    algorithm and pass over the type; or none. `refusal` is the status of its answer to a request that names a checksum,
     `class_refusal` the one for a storage class, `part_refusal` the one for each part, `damaged` what becomes of the
     bytes when they are put together. `begun` has the storage class of each begin, and whether it named a checksum.
     """
