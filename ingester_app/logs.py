@@ -68,11 +68,11 @@ def _printable(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMappi
 def hide_in_uncaught(redact: Callable[[str], str]) -> None:
     """Let Python print an error that ends this process without secrets."""
 
-    def report(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    def show(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
         text = redact("".join(traceback.format_exception(kind, error, trace)))
         print(printable(text, keep="\n\t"), end="", file=sys.stderr)
 
-    sys.excepthook = report
+    sys.excepthook = show
 
 
 def _redacted(value: Any, redact: Callable[[str], str]) -> Any:
