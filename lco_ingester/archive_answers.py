@@ -234,7 +234,7 @@ def refusal(answer: Answer, frame: str, refused: Record) -> IngesterError:
             frame=frame,
             expected="a VersionId that is new to the archive and has a length that it takes",
             found=found,
-            hint="Check that the bucket's versioning is on, and that this archive can hold the VersionIds of this store",
+            hint="Check that the bucket's versioning is on, and that the archive can hold the store's VersionIds",
         )
     if refused:
         return ArchiveRefusedError(frame=frame, expected="201", found=found)

@@ -66,8 +66,8 @@ SERVER_STATUSES = frozenset((408, 409, 421, 423, 425, 429))  # and all from 500 
 _REGION_CODES = frozenset((
     "PermanentRedirect", "TemporaryRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException",
 ))  # fmt: skip
-# Over https we send no SHA-256 of the body, so this is a store that does not know checksums after the body. Over http the
-# file may have changed, which the next try notices.
+# Over https we send no SHA-256 of the body, so this is a store that does not know checksums after the body. Over http
+# the file may have changed, which the next try notices.
 _SHA256_CODE = "XAmzContentSHA256Mismatch"
 _TOKEN_CODES = frozenset(("ExpiredToken", "InvalidToken", "TokenRefreshRequired"))
 MAX_QUOTE = 300  # characters of an answer in an error

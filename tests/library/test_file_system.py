@@ -339,6 +339,26 @@ def test_a_stream_of_a_file_has_its_name_and_blocks(path: Path) -> None:
         assert not os.get_inheritable(stream.fileno())
 
 
+@pytest.mark.parametrize("code", [errno.EIO, errno.ESTALE, errno.EINTR, errno.EDQUOT])
+def test_an_error_of_closing_a_file_that_was_only_read_changes_nothing(
+    path: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    file = PathFile(str(path))
+    with file.opened() as stream:
+        assert stream.read() == path.read_bytes()
+        os.close(stream.fileno())  # so that closing the stream fails: EBADF
+    close = os.close
+
+    def failing(descriptor: int) -> None:
+        close(descriptor)
+        raise OSError(code, os.strerror(code))
+
+    expected = file.fingerprint()
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "close", failing)
+        assert file.fingerprint() == expected
+
+
 def test_no_descriptor_is_left_open(path: Path, tmp_path: Path) -> None:
     def count() -> int:
         return len(os.listdir("/proc/self/fd"))
