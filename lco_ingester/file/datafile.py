@@ -342,7 +342,7 @@ def _real_path(path: str, *, strict: bool) -> str:
     try:
         return os.path.realpath(path, strict=strict)
     except (FileNotFoundError, NotADirectoryError):
-        return path
+        return os.path.realpath(path)  # a root may be a link to a place that is not mounted now
     except OSError as error:
         found = f"{path}: {error.strerror}"
         raise FileSystemUnavailableError(check="data roots", found=found) from error

@@ -413,6 +413,23 @@ def test_a_root_that_cannot_be_resolved_now_puts_no_file_outside(
         assert isinstance(raised_by(call), FileSystemUnavailableError)
 
 
+@pytest.mark.parametrize("root", ["link", "link/deeper", "second link"])
+def test_a_root_that_leads_to_a_place_that_is_not_mounted_puts_no_file_outside(tmp_path: Path, root: str) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "not mounted" / "data")
+    (tmp_path / "second link").symlink_to("link")
+    path = tmp_path / root / "night" / "a-e00.fits"
+    file = PathFile(str(path), (str(tmp_path / root),))
+    assert file.fingerprint() is None
+    assert isinstance(raised_by(lambda: content_of(file)), FileMissingError)
+    assert isinstance(
+        raised_by(lambda: content_of(PathFile("/etc/no such file", (str(tmp_path / root),)))), FileOutsideDataRootsError
+    )
+
+    path.resolve().parent.mkdir(parents=True)
+    path.write_bytes(CONTENT)
+    assert content_of(file) == CONTENT
+
+
 def test_a_root_that_does_not_exist_does_not_hide_the_next_one(path: Path) -> None:
     assert content_of(PathFile(str(path), ("/no/such/root", str(path.parent)))) == CONTENT
 
