@@ -8,6 +8,7 @@ from ingester_app.schema import RetryState
 from ingester_app.settings import ServiceSettings
 from lco_ingester.exceptions import FailureKind, IngesterError
 
+LONGEST_ASKED = 3600.0  # seconds that a server may ask for; a proxy that asks for a day must not cost a night
 SHARE_OF_OUTAGE = 1 / 8  # of its age: the longest pause of a frame whose server is known to be down
 
 
@@ -57,7 +58,7 @@ def decide(
     """What becomes of a frame after this error.
 
     Exponential backoff with full jitter: `jitter()` is a number in [0, 1). A wait that the server asked for
-    (Retry-After) is kept.
+    (Retry-After) is kept, up to LONGEST_ASKED.
     """
     policy = policies.get(error.failure_kind)
     if policy is None:
@@ -77,7 +78,7 @@ def _pause(error: IngesterError, state: RetryState, now: float, policy: RetryPol
     """Seconds to wait; `chance` is a number in [0, 1)."""
     doubled = policy.first * 2.0 ** min(state.attempt, 60)
     if error.was_called:
-        return max(chance * min(policy.longest, doubled), error.retry_after or 0.0)
+        return max(chance * min(policy.longest, doubled), min(error.retry_after or 0.0, LONGEST_ASKED))
     # An open circuit refused the call, so the attempt does not count and nothing doubles. The pause grows with the age
     # of the outage instead: many frames that wait for long must not keep the broker busy, and when the server is back
     # the last of them is due soon. Another process, whose circuit is closed, may take the frame before.

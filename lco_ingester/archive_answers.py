@@ -208,21 +208,18 @@ def refuse_other_format(answer: Answer, refused: Record, record: Record, frame: 
 
 def is_duplicate(answer: Answer, refused: Record, frame: str) -> bool:
     """Whether the archive has this md5. The refused fields decide, not the texts, which change between releases."""
-    if set(answer.json_object(frame)) != {"version_set"}:
-        return False
+    return _refused_of_version(answer, refused, frame) in ({"md5"}, {"md5", "key"})
+
+
+def _refused_of_version(answer: Answer, refused: Record, frame: str) -> set[str]:
+    """The fields of the version that the archive refuses; empty if it complains about anything else too."""
+    if set(answer.json_object(frame)) != {"version_set"} or "version_set" not in refused:
+        return set()
     versions = refused["version_set"]
     entries = list(versions.values()) if isinstance(versions, dict) else versions
     if not all(isinstance(entry, dict) and all(map(_complains, entry.values())) for entry in entries):
-        return False
-    fields = {field for entry in entries for field in entry}
-    if fields == {"key"}:
-        raise ArchiveRefusedError(
-            frame=frame,
-            expected="a VersionId that is new to the archive",
-            found=answer.said,
-            hint="Check that the bucket's versioning is on: without it every put has the same VersionId",
-        )
-    return fields in ({"md5"}, {"md5", "key"})
+        return set()
+    return {field for entry in entries for field in entry}
 
 
 def refusal(answer: Answer, frame: str, refused: Record) -> IngesterError:
@@ -232,6 +229,13 @@ def refusal(answer: Answer, frame: str, refused: Record) -> IngesterError:
     """
     status = answer.status
     found = f"{status} {answer.said}".strip()
+    if refused and _refused_of_version(answer, refused, frame) == {"key"}:  # not of the file: S3 gave it
+        return ArchiveDeploymentError(
+            frame=frame,
+            expected="a VersionId that is new to the archive and has a length that it takes",
+            found=found,
+            hint="Check that the bucket's versioning is on, and that the archive can hold the store's VersionIds",
+        )
     if refused:
         return ArchiveRefusedError(frame=frame, expected="201", found=found)
     if status >= 500:

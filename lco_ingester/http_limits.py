@@ -110,8 +110,9 @@ class _LimitedConnection(HTTPConnection):
         for family, kind, protocol, _, address in socket.getaddrinfo(
             host, self.port, allowed_gai_family(), socket.SOCK_STREAM
         ):
-            plain = socket.socket(family, kind, protocol)
+            plain = None
             try:
+                plain = socket.socket(family, kind, protocol)  # fails if this system cannot use such addresses
                 for option in self.socket_options or ():
                     plain.setsockopt(*option)
                 plain.settimeout(_time_left(_current.get(), self.timeout))
@@ -120,7 +121,8 @@ class _LimitedConnection(HTTPConnection):
                 plain.connect(address)
                 return plain
             except BaseException as error:
-                plain.close()
+                if plain is not None:
+                    plain.close()
                 if not isinstance(error, OSError):
                     raise
                 failure = error

@@ -56,9 +56,7 @@ FRAME_CODES = frozenset((
     "InvalidObjectName", "XMinioInvalidObjectName",
     "MetadataTooLarge",  # of the object's headers only the file name has a length that differs from frame to frame
 ))  # fmt: skip
-CHECKSUM_CODES = frozenset((
-    "BadDigest", "XAmzContentSHA256Mismatch", "XAmzContentChecksumMismatch",  # the last is MinIO's
-))  # fmt: skip
+CHECKSUM_CODES = frozenset(("BadDigest", "XAmzContentChecksumMismatch"))  # the last is MinIO's
 # These pass by themselves, whatever their status.
 SERVER_CODES = frozenset((
     "SlowDown", "Throttling", "RequestTimeout", "InternalError", "ServiceUnavailable", "OperationAborted",
@@ -68,6 +66,9 @@ SERVER_STATUSES = frozenset((408, 409, 421, 423, 425, 429))  # and all from 500 
 _REGION_CODES = frozenset((
     "PermanentRedirect", "TemporaryRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException",
 ))  # fmt: skip
+# Over https we send no SHA-256 of the body, so this is a store that does not know checksums after the body. Over http
+# the file may have changed, which the next try notices.
+_SHA256_CODE = "XAmzContentSHA256Mismatch"
 _TOKEN_CODES = frozenset(("ExpiredToken", "InvalidToken", "TokenRefreshRequired"))
 MAX_QUOTE = 300  # characters of an answer in an error
 _NOT_S3 = "A proxy or load balancer may have answered in place of S3: check it, and AWS_ENDPOINT_URL_S3"
@@ -156,7 +157,7 @@ class Store:
                 answer = client.head_object(Bucket=self.bucket, Key=key)
             except boto.ClientError as error:
                 # An answer to HEAD has no code, so this header must show that it is not that of a proxy.
-                if _status(error) in (403, 404) and "x-amz-request-id" in _headers(error):
+                if _status(error) in (403, 404) and "x-amz-request-id" in _headers(error.response):
                     return None
                 raise
             version_id = answer.get("VersionId")
@@ -172,7 +173,10 @@ class Store:
         Raises BucketNotVersionedError, StoreDeploymentError, StoreRefusedError or StoreUnavailableError.
         """
         with self._calling("") as client:
-            status = client.get_bucket_versioning(Bucket=self.bucket).get("Status")
+            answer = client.get_bucket_versioning(Bucket=self.bucket)
+            status = answer.get("Status")
+            if status is None and "x-amz-request-id" not in _headers(answer):
+                raise self._foreign("")
         if status != "Enabled":
             raise self._not_versioned("", f"versioning of bucket {self.bucket} to be enabled", str(status))
 
@@ -260,8 +264,11 @@ class Store:
     def _refuse_foreign(self, answer: dict[str, Any], key: str) -> None:
         """Every store answers a put and a HEAD with an ETag; a login page of a proxy, for instance, has none."""
         if not answer.get("ETag"):
-            found = f"a success from bucket {self.bucket} without the headers of S3"
-            raise StoreDeploymentError(detail=_at(key), found=found, hint=_NOT_S3)
+            raise self._foreign(key)
+
+    def _foreign(self, key: str) -> StoreDeploymentError:
+        found = f"a success from bucket {self.bucket} without the headers of S3"
+        return StoreDeploymentError(detail=_at(key), found=found, hint=_NOT_S3)
 
     def _not_versioned(self, key: str, expected: str, found: str) -> BucketNotVersionedError:
         return BucketNotVersionedError(
@@ -426,8 +433,9 @@ def _translated(bucket: str, key: str, redact: Redactor) -> Iterator[None]:
 
 def _of_answer(error: boto.ClientError, bucket: str, key: str, redact: Redactor) -> IngesterError:
     code, status, at = _code(error), _status(error), _at(key)
-    message = _error(error).get("Message") or ""
-    said = _quoted(redact(f"{status} {code or 'without a code of S3'} from bucket {bucket}: {message}"))
+    message = _error(error).get("Message")
+    answered = f"{status} {code or 'without a code of S3'} from bucket {bucket}"
+    said = _quoted(redact(f"{answered}: {message}" if message else answered))
     region = _region(error)
     if code in _REGION_CODES or (region and not code and status in (301, 307, 400)):
         hint = f"Set AWS_DEFAULT_REGION={region}" if region else "Check AWS_DEFAULT_REGION and AWS_ENDPOINT_URL_S3"
@@ -435,14 +443,14 @@ def _of_answer(error: boto.ClientError, bucket: str, key: str, redact: Redactor)
             hint += "; if it is that already, check the credentials"
         return StoreDeploymentError(detail=at, expected="the bucket's region", found=said, hint=hint)
     if 300 <= status < 400:
-        return _of_redirect(said, redact(str(_headers(error).get("location", ""))), key)
+        return _of_redirect(said, redact(str(_headers(error.response).get("location", ""))), key)
     if code in SERVER_CODES or status in SERVER_STATUSES or (status >= 500 and (status != 501 or not code)):
         return StoreUnavailableError(detail=at, found=said, retry_after=_retry_after(error))
     if not code:
         return StoreDeploymentError(detail=at, found=said, hint=_NOT_S3)
-    if code in CHECKSUM_CODES:
+    if code in CHECKSUM_CODES and status < 500:
         return FileChangedError(detail=at, expected="the bytes whose md5 was taken", found=said)
-    if code in FRAME_CODES:
+    if code in FRAME_CODES and status < 500:
         kind = FileTooLargeError if code == "EntityTooLarge" else StoreRefusedError
         return kind(detail=at, found=said)
     return StoreDeploymentError(detail=at, found=said, hint=_CHECKSUMS if _may_refuse_checksums(error) else "")
@@ -480,13 +488,13 @@ def _may_refuse_class(error: boto.ClientError, storage_class: str) -> bool:
     code = _code(error)
     if code == "InvalidStorageClass":
         return True
-    known = FRAME_CODES | CHECKSUM_CODES | SERVER_CODES | _REGION_CODES | _TOKEN_CODES
+    known = FRAME_CODES | CHECKSUM_CODES | SERVER_CODES | _REGION_CODES | _TOKEN_CODES | {_SHA256_CODE}
     return storage_class != "STANDARD" and _status(error) in (400, 501) and code not in known | {""}
 
 
 def _may_refuse_checksums(error: boto.ClientError) -> bool:
     said = f"{_code(error)} {_error(error).get('Message', '')}".lower()
-    return any(word in said for word in ("checksum", "notimplemented", "missingcontentlength", "trailer"))
+    return any(word in said for word in ("checksum", "notimplemented", "missingcontentlength", "trailer", "sha256"))
 
 
 def _at(key: str) -> str:
@@ -508,19 +516,19 @@ def _status(error: boto.ClientError) -> int:
     return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
 
 
-def _headers(error: boto.ClientError) -> Mapping[str, str]:
-    """By name in lower case."""
-    return dict(error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {}))
+def _headers(answer: Mapping[str, Any]) -> Mapping[str, str]:
+    """Those of an answer of boto3, by name in lower case."""
+    return dict(answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}))
 
 
 def _retry_after(error: boto.ClientError) -> float | None:
-    seconds = str(_headers(error).get("retry-after", ""))
+    seconds = str(_headers(error.response).get("retry-after", ""))
     return float(seconds) if seconds.isdecimal() else None
 
 
 def _region(error: boto.ClientError) -> str:
     """The region of the bucket, if the answer names it."""
-    return _quoted(str(_headers(error).get("x-amz-bucket-region") or _error(error).get("Region") or ""))
+    return _quoted(str(_headers(error.response).get("x-amz-bucket-region") or _error(error).get("Region") or ""))
 
 
 def _without_secrets(location: str) -> str:

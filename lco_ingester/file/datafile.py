@@ -9,7 +9,7 @@ import io
 import os
 import stat
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import PurePath
 from typing import IO, BinaryIO
 
@@ -66,8 +66,10 @@ class PathFile:
         except SYSTEM_ERRORS as error:
             self.fingerprint()  # which knows a better reason, if it is not a regular file
             raise self._error_of(error) from error
-        with stream:
+        try:
             yield stream
+        finally:
+            _close(stream)
 
     def fingerprint(self) -> Fingerprint | None:
         """Size, mtime and inode as of now; None if the file does not exist.
@@ -84,7 +86,8 @@ class PathFile:
         try:
             return _fingerprint_of(self._judge(descriptor))
         finally:
-            os.close(descriptor)
+            with suppress(OSError):
+                os.close(descriptor)
 
     def fingerprint_of(self, stream: BinaryIO) -> Fingerprint:
         """The fingerprint of the file that was `opened`, whatever is at its path now."""
@@ -96,7 +99,8 @@ class PathFile:
             if self._judge(descriptor).st_size:  # else it may be one in /proc that has content, and waits for more
                 os.set_blocking(descriptor, True)
         except BaseException:
-            os.close(descriptor)
+            with suppress(OSError):
+                os.close(descriptor)
             raise
         return descriptor
 
@@ -321,6 +325,12 @@ def _fingerprint_of_stream(stream: BinaryIO, path: str) -> Fingerprint:
         return Fingerprint(size=size)
 
 
+def _close(stream: BinaryIO) -> None:
+    """Close a file that was only read. What a file server says about that, as FUSE and NFS may, changes nothing."""
+    with suppress(OSError):
+        stream.close()
+
+
 def _is_below(real: str, roots: Iterable[str]) -> bool:
     """Whether a path without links is in one of these directories. A root with a link in it contains no such path."""
     path = PurePath(real)
@@ -332,7 +342,7 @@ def _real_path(path: str, *, strict: bool) -> str:
     try:
         return os.path.realpath(path, strict=strict)
     except (FileNotFoundError, NotADirectoryError):
-        return path
+        return os.path.realpath(path)  # a root may be a link to a place that is not mounted now
     except OSError as error:
         found = f"{path}: {error.strerror}"
         raise FileSystemUnavailableError(check="data roots", found=found) from error

@@ -105,10 +105,10 @@ def test_the_same_bytes_under_another_version_are_a_duplicate(refusing: Archive)
     assert refusing.post_frame(record(md5=version_of(known)["md5"])) == DuplicateVersion()
 
 
-def test_a_repeated_version_of_other_bytes_is_refused_with_a_hint_at_the_bucket(refusing: Archive) -> None:
+def test_a_repeated_version_of_other_bytes_waits_with_a_hint_at_the_bucket(refusing: Archive) -> None:
     known = record()
     refusing.post_frame(known)
-    with pytest.raises(ArchiveRefusedError, match="versioning is on"):
+    with pytest.raises(ArchiveDeploymentError, match="versioning is on"):
         refusing.post_frame(record(key=version_of(known)["key"]))
 
 

@@ -177,6 +177,28 @@ def test_an_echo_of_the_record_blames_nobody(server: Scripted, api: Archive, sta
             api.post_frame(record)
 
 
+@pytest.mark.parametrize("status", [400, 413, 422])
+@pytest.mark.parametrize("said", ["already exists", "Ensure this field has no more than 32 characters."])
+def test_a_version_id_that_the_archive_refuses_blames_nobody(
+    server: Scripted, api: Archive, status: int, said: str
+) -> None:
+    for versions in ([{"key": [said]}], {"0": {"key": [said]}}, [{}, {"key": [said]}]):
+        server.tell(Answer(status, {"version_set": versions}))
+        for what in POSTS:
+            with pytest.raises(ArchiveDeploymentError, match="VersionId"):
+                CALLS[what](api)
+
+
+def test_a_version_id_that_is_refused_with_a_field_of_the_file_blames_the_frame(server: Scripted, api: Archive) -> None:
+    for body in (
+        {"version_set": [{"key": ["no"], "extension": ["no"]}]},
+        {"version_set": [{"key": ["no"]}], "SITEID": ["no"]},
+    ):
+        server.tell(Answer(400, body))
+        with pytest.raises(ArchiveRefusedError):
+            api.post_frame(FLAT)
+
+
 # What the errors say
 
 

@@ -339,6 +339,26 @@ def test_a_stream_of_a_file_has_its_name_and_blocks(path: Path) -> None:
         assert not os.get_inheritable(stream.fileno())
 
 
+@pytest.mark.parametrize("code", [errno.EIO, errno.ESTALE, errno.EINTR, errno.EDQUOT])
+def test_an_error_of_closing_a_file_that_was_only_read_changes_nothing(
+    path: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    file = PathFile(str(path))
+    with file.opened() as stream:
+        assert stream.read() == path.read_bytes()
+        os.close(stream.fileno())  # so that closing the stream fails: EBADF
+    close = os.close
+
+    def failing(descriptor: int) -> None:
+        close(descriptor)
+        raise OSError(code, os.strerror(code))
+
+    expected = file.fingerprint()
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "close", failing)
+        assert file.fingerprint() == expected
+
+
 def test_no_descriptor_is_left_open(path: Path, tmp_path: Path) -> None:
     def count() -> int:
         return len(os.listdir("/proc/self/fd"))
@@ -391,6 +411,23 @@ def test_a_root_that_cannot_be_resolved_now_puts_no_file_outside(
     fails_at(monkeypatch, "lstat", tmp_path / "link", OSError(code, "?"))
     for call in (file.fingerprint, lambda: content_of(file)):
         assert isinstance(raised_by(call), FileSystemUnavailableError)
+
+
+@pytest.mark.parametrize("root", ["link", "link/deeper", "second link"])
+def test_a_root_that_leads_to_a_place_that_is_not_mounted_puts_no_file_outside(tmp_path: Path, root: str) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "not mounted" / "data")
+    (tmp_path / "second link").symlink_to("link")
+    path = tmp_path / root / "night" / "a-e00.fits"
+    file = PathFile(str(path), (str(tmp_path / root),))
+    assert file.fingerprint() is None
+    assert isinstance(raised_by(lambda: content_of(file)), FileMissingError)
+    assert isinstance(
+        raised_by(lambda: content_of(PathFile("/etc/no such file", (str(tmp_path / root),)))), FileOutsideDataRootsError
+    )
+
+    path.resolve().parent.mkdir(parents=True)
+    path.write_bytes(CONTENT)
+    assert content_of(file) == CONTENT
 
 
 def test_a_root_that_does_not_exist_does_not_hide_the_next_one(path: Path) -> None:

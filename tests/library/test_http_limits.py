@@ -208,6 +208,17 @@ def test_the_next_address_is_tried_after_a_refused_connection(monkeypatch: pytes
         assert archive_at(server.port).has_version("a") is False
 
 
+def test_the_next_address_is_tried_after_one_of_a_kind_that_the_system_cannot_use(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A kernel without IPv6 refuses the socket itself."""
+    with raw_server(whole(b'{"results": []}')) as server:
+        unusable = (9, socket.SOCK_STREAM, 0, "", ("::1", server.port, 0, 0))  # X.25
+        usable = (socket.AF_INET, socket.SOCK_STREAM, 0, "", ("127.0.0.1", server.port))
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: [unusable, usable])
+        assert archive_at(server.port).has_version("a") is False
+
+
 def test_a_server_that_closes_after_100_continue_is_noticed_at_once() -> None:
     """botocore alone reads such a connection for ever, without a pause."""
     listening = socket.create_server(("127.0.0.1", 0))

@@ -162,6 +162,8 @@ def named_gzip(name: bytes) -> bytes:
     return b"\x1f\x8b\x08\x08" + bytes(6) + name + b"\0" + gzip.compress(FRAME)[10:]
 
 
+BLANKS_AND_NUMBERS = f"A       = ({' ' * 15}1E{' ' * 20}1,{' ' * 15}1E{' ' * 10}1x"
+EARLY_END = f"A       = {' ' * 20}{'9' * 35}E"
 CONTINUED = f"CONTINUE  '{'x' * 66}&'"
 SHORT_RECORDS = b"6 a=b\n" * 10_900  # 64 kB
 DISTINCT_RECORDS = b"".join(b"12 %07x=\n" % number for number in range(5400))
@@ -184,6 +186,9 @@ INPUTS: dict[str, Callable[[], tuple[bytes, str]]] = {
         ".fits",
     ),
     "many odd cards": lambda: (in_blocks(*FIRST, *GOOD, *(f"{f'K{n}':8}= 'O'B'C" for n in range(10_000))), ".fits"),
+    "many numbers with blanks": lambda: (in_blocks(*FIRST, *GOOD, *[BLANKS_AND_NUMBERS] * 3000), ".fits"),
+    "many words after blanks": lambda: (in_blocks(*FIRST, *GOOD, *["A       =" + " " * 60 + "x"] * 40_000), ".fits"),
+    "many numbers that end too early": lambda: (in_blocks(*FIRST, *GOOD, *[EARLY_END] * 10_000), ".fits"),
     "many quotes": lambda: (in_blocks(*FIRST, *GOOD, *(f"{f'K{n}':8}= '" + "''" * 33 for n in range(9000))), ".fits"),
 }  # fmt: skip
 

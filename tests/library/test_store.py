@@ -370,9 +370,26 @@ def test_a_bucket_with_versioning_is_fit_for_use(store: Store) -> None:
 
 def test_a_bucket_without_versioning_is_not_fit(server: Scripted, scripted_store: Store) -> None:
     for status in ("", "<Status>Suspended</Status>"):
-        server.tell(Answer(200, f"<VersioningConfiguration>{status}</VersioningConfiguration>"))
+        body = f"<VersioningConfiguration>{status}</VersioningConfiguration>"
+        server.tell(Answer(200, body, {"x-amz-request-id": "1"}))
         with pytest.raises(BucketNotVersionedError, match="put-bucket-versioning --bucket frames"):
             scripted_store.check()
+
+
+@pytest.mark.parametrize("status", [200, 201, 202, 203, 206, 299])
+@pytest.mark.parametrize("page", ["", "<html><body>please log in</body></html>", "<VersioningConfiguration/>"])
+def test_a_success_of_a_proxy_does_not_say_that_versioning_is_off(
+    server: Scripted, scripted_store: Store, status: int, page: str
+) -> None:
+    server.tell(Answer(status, page))
+    with pytest.raises(StoreDeploymentError, match=r"without the headers of S3.*proxy or load balancer"):
+        scripted_store.check()
+
+
+def test_a_refusal_without_a_message_is_a_whole_sentence(server: Scripted, scripted_store: Store) -> None:
+    server.tell(Answer(403, "<Error><Code>AccessDenied</Code></Error>"))
+    with pytest.raises(StoreDeploymentError, match=r"found 403 AccessDenied from bucket frames\. Check BUCKET"):
+        put(scripted_store)
 
 
 def test_a_bucket_that_is_not_there_is_not_fit(s3: S3Server) -> None:
@@ -409,7 +426,6 @@ def test_only_a_large_body_waits_for_the_word_of_the_store(server: Scripted, siz
     [
         # one object
         (400, "BadDigest", FileChangedError),
-        (400, "XAmzContentSHA256Mismatch", FileChangedError),
         (400, "XAmzContentChecksumMismatch", FileChangedError),
         (400, "EntityTooLarge", FileTooLargeError),
         (413, "EntityTooLarge", FileTooLargeError),
@@ -454,6 +470,10 @@ def test_only_a_large_body_waits_for_the_word_of_the_store(server: Scripted, siz
         (412, "PreconditionFailed", StoreDeploymentError),
         (400, "NobodyKnowsThisCode", StoreDeploymentError),
         (418, "NobodyKnowsThisCode", StoreDeploymentError),
+        (400, "XAmzContentSHA256Mismatch", StoreDeploymentError),
+        (501, "EntityTooLarge", StoreDeploymentError),
+        (501, "KeyTooLongError", StoreDeploymentError),
+        (501, "BadDigest", StoreDeploymentError),
         (400, "entitytoolarge", StoreDeploymentError),
         (400, " EntityTooLarge", StoreDeploymentError),
     ],
@@ -557,6 +577,12 @@ def test_what_a_server_writes_is_quoted_shortly_and_without_control_characters(
         (400, "InvalidRequest", "The value specified in the x-amz-trailer header is not supported"),
         (501, "NotImplemented", "A header you provided implies functionality that is not implemented"),
         (411, "MissingContentLength", ""),
+        (
+            400,
+            "XAmzContentSHA256Mismatch",
+            "x-amz-content-sha256 does not match what was computed",
+        ),
+        (400, "InvalidArgument", "x-amz-content-sha256 must be UNSIGNED-PAYLOAD, or a valid sha256 value."),
     ],
 )
 def test_a_store_that_may_not_know_our_checksums_names_the_variable(

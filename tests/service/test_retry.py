@@ -76,6 +76,12 @@ def test_a_wait_that_the_server_asks_for_is_respected() -> None:
     assert decision.seconds == 3000
 
 
+def test_a_server_cannot_ask_for_a_day() -> None:
+    decision = decide(ArchiveUnavailableError(retry_after=DAY), None, NOW, POLICY, most)
+    assert isinstance(decision, RetryIn)
+    assert decision.seconds == 3600
+
+
 def test_the_last_try_comes_when_the_time_is_over() -> None:
     nearly_over = RetryState(FailureKind.FILE_NOT_READY, NOW - 895, 9)
     decision = decide(FileMissingError(retry_after=DAY), nearly_over, NOW, POLICY, most)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lco_ingester.archive import DuplicateVersion, Posted
-from lco_ingester.exceptions import ArchiveRefusedError
+from lco_ingester.exceptions import ArchiveDeploymentError
 from lco_ingester.frame import Record
 from tests.simulation.copied import Copied
 
@@ -76,7 +76,7 @@ class SimulatedArchive(Copied):
         if any(row.md5 == version["md5"] for row in self.rows):
             return DuplicateVersion()
         if any(row.key == version["key"] for row in self.rows):
-            raise ArchiveRefusedError(found="400 version with this key already exists.")
+            raise ArchiveDeploymentError(found="400 version with this key already exists.")
         basename = record["basename"]
         self.rows += (Row(version["key"], version["md5"], version["extension"], basename, now, by_other),)
         known = next((frame for frame in self.frames if frame.basename == basename), None)

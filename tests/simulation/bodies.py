@@ -93,6 +93,9 @@ class _Listener(Listener):
 class _NothingIgnored:
     ignored_chars = ()
 
+    def secrets(self) -> tuple[str, ...]:
+        return ()
+
 
 def listener(run: Run, world: World) -> None:
     """`listener.py`: one name."""

@@ -13,7 +13,7 @@ import pytest
 from ingester_app.dead_letters import letter_for
 from ingester_app.settings import ServiceSettings
 from lco_ingester.archive import Archive, DuplicateVersion, Posted
-from lco_ingester.exceptions import ArchiveRefusedError, FileChangedError
+from lco_ingester.exceptions import ArchiveDeploymentError, FileChangedError
 from lco_ingester.frame import Record
 from lco_ingester.record.stored_object import StoredObject
 from lco_ingester.settings import load_settings
@@ -129,9 +129,9 @@ def test_an_md5_is_refused_the_second_time_under_whatever_name(
     assert len(archive_api.find_frame(new["basename"])["version_set"]) == 1
 
 
-def test_a_key_with_another_md5_is_refused(archive_api: Any) -> None:
+def test_a_key_with_another_md5_waits(archive_api: Any) -> None:
     archive_api.post_frame(new := record())
-    with pytest.raises(ArchiveRefusedError):
+    with pytest.raises(ArchiveDeploymentError):
         archive_api.post_frame(record(new["basename"], key=version_of(new)["key"]))
 
 

@@ -10,10 +10,11 @@ PlainValue = str | int | float | bool | None
 """A value as JSON has it, but for a float that is NaN or infinite."""
 
 _CARD = 80
-_NUMBER = r"[+-]? *(?:\d+\.?\d*|\.\d+)(?: *[EDed] *[+-]? *\d+)?"
+# No two parts of a pattern can share blanks or digits in several ways: a card would take milliseconds.
+_NUMBER = r"(?:[+-] *)?(?:\d+(?:\.\d*)?|\.\d+)(?: *[EDed] *(?:[+-] *)?\d+)?"
 _COMMENT = r" *(?:/.*)?\Z"
 _VALUE = re.compile(
-    rf" *(?:'(?P<text>(?:[^']|'')*)'|(?P<flag>[TF])|(?P<number>{_NUMBER})"
+    rf" *(?! )(?:'(?P<text>(?:[^']|'')*)'|(?P<flag>[TF])|(?P<number>{_NUMBER})"
     rf"|(?P<word>[+-]?(?i:nan|inf|infinity))|\( *(?P<first>{_NUMBER}) *, *(?P<second>{_NUMBER}) *\)|){_COMMENT}",
     re.DOTALL,
 )
