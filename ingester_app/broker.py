@@ -153,9 +153,9 @@ class ConnectionsOfOurs(AMQP):  # type: ignore[misc]
     Connection = Connection
 
 
-def create_app(settings: ServiceSettings) -> Celery:
-    """A Celery app without tasks: it can publish tasks by name."""
-    app = Celery("ingester", set_as_current=False, amqp=ConnectionsOfOurs)
+def create_app(settings: ServiceSettings, events: type | None = None) -> Celery:
+    """A Celery app without tasks: it can publish tasks by name. `events` is a class in place of Celery's Events."""
+    app = Celery("ingester", set_as_current=False, amqp=ConnectionsOfOurs, events=events)
     app.conf.update(celery_settings(settings))
     return app
 
@@ -341,6 +341,25 @@ def send_letter(app: Celery, queue: Queue, letter: DeadLetter, producer: Produce
             retry=True,
             retry_policy={"max_retries": 1},
         )
+
+
+def send_once(
+    to: Producer | Any, body: Any, exchange: Exchange, *, seconds: float, retries: int = 0, **options: Any
+) -> None:
+    """Publish what need not arrive, by a producer or on a channel; wait `seconds` for the broker.
+
+    Raises kombu's OperationalError or a connection error.
+    """
+    producer = to if isinstance(to, Producer) else Producer(to)
+    producer.publish(
+        body,
+        exchange=exchange,
+        declare=[exchange],
+        confirm_timeout=seconds,
+        retry=True,
+        retry_policy={"max_retries": retries, "interval_start": 0},
+        **options,
+    )
 
 
 def queue_state(connection: Connection, name: str) -> tuple[int, int]:
