@@ -405,6 +405,17 @@ def test_an_answer_of_a_worker_goes_nowhere_but_to_those_who_wait_for_answers(
         assert channel.queue_declare(queue, passive=True).message_count == 0
 
 
+def test_every_command_that_is_left_is_answered(site: Deployment) -> None:
+    site.start_worker(concurrency=1)
+    control = site.app().control
+    arguments = {"query_task": {"ids": ["a"]}}
+    answered = {
+        name: control.broadcast(name, arguments.get(name, {}), reply=True, limit=1, timeout=5)
+        for name in READING_COMMANDS
+    }
+    assert [name for name, answer in answered.items() if not answer or "{'error'" in str(answer)] == []
+
+
 def test_the_commands_that_are_left_are_celerys() -> None:
     from celery.worker.control import Panel
 
