@@ -357,6 +357,14 @@ def test_health_answers_in_time_although_nobody_answers(site: Deployment) -> Non
     assert ended.stdout.count("no answer within 5 s") >= 3
 
 
+def test_no_connection_of_health_outlives_it_while_rabbitmq_blocks(site: Deployment, node: RabbitNode) -> None:
+    """RabbitMQ reads nothing from a blocked connection: only its own heartbeat shows that the other side is gone."""
+    with node.disk_alarm():
+        assert "low on disk" in _command(site, "health").stdout
+        seconds = node.control("-q", "list_connections", "--no-table-headers", "timeout").split()
+    assert set(seconds) <= {"10"}
+
+
 def test_one_silent_server_delays_no_other_line_of_health(site: Deployment) -> None:
     with _silent_port() as port:
         settings = site.settings.model_copy(update={"api_root": f"http://127.0.0.1:{port}/"})
