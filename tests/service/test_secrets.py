@@ -15,10 +15,10 @@ from ingester_app.broker import create_app
 from ingester_app.health import findings
 from ingester_app.ingest import TaskContext, ingest
 from ingester_app.retry import retry_policies
-from ingester_app.schema import DeadLetter, FrameMessage
+from ingester_app.schema import DeadLetter, FrameMessage, RetryState
 from ingester_app.settings import ServiceSettings
 from lco_ingester import cli
-from lco_ingester.exceptions import IngesterError
+from lco_ingester.exceptions import FailureKind, IngesterError
 from lco_ingester.file.datafile import PathFile
 from lco_ingester.frame import Named
 from lco_ingester.redaction import Redactor
@@ -133,7 +133,8 @@ def test_a_dead_letter_of_a_mistake_in_the_program_hides_secrets(tmp_path: Path)
         worker="w",
         redact=Redactor((TOKEN,)),
     )
-    ingest(FrameMessage(Named(str(write_frame(tmp_path)))), False, context)
+    since_long = RetryState(FailureKind.DEPLOYMENT, 0.0, 9)
+    ingest(FrameMessage(Named(str(write_frame(tmp_path))), since_long), False, context)
     [letter] = letters
     assert "outer ***" in letter.text
     assert "inner ***" in letter.traceback
