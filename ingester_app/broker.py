@@ -11,6 +11,7 @@ from pathlib import PurePath
 from typing import Any
 
 from amqp.exceptions import AccessRefused, AMQPError, MessageNacked, NotAllowed, NotFound, PreconditionFailed
+from amqp.spec import Basic
 from celery import Celery
 from celery.app.amqp import AMQP
 from celery.schedules import crontab
@@ -46,6 +47,11 @@ BROKER_ERRORS = (OperationalError, AMQPError, MessageNacked, OSError)
 """What a publish raises if the broker did not take the message. Anything else is a fault of the message or of ours."""
 
 Publish = Callable[[Producer], None]
+
+
+class TooLargeError(Exception):
+    """RabbitMQ takes no message of this size (`max_message_size`), whenever it is sent."""
+
 
 logger = logging.getLogger(__name__)
 
@@ -153,9 +159,9 @@ class ConnectionsOfOurs(AMQP):  # type: ignore[misc]
     Connection = Connection
 
 
-def create_app(settings: ServiceSettings) -> Celery:
-    """A Celery app without tasks: it can publish tasks by name."""
-    app = Celery("ingester", set_as_current=False, amqp=ConnectionsOfOurs)
+def create_app(settings: ServiceSettings, events: type | None = None) -> Celery:
+    """A Celery app without tasks: it can publish tasks by name. `events` is a class in place of Celery's Events."""
+    app = Celery("ingester", set_as_current=False, amqp=ConnectionsOfOurs, events=events)
     app.conf.update(celery_settings(settings))
     app.declared_queues = [dead_letter_queue(settings), ingest_queue(settings), periodic_queue(settings)]
     return app
@@ -308,20 +314,27 @@ def dispatch(
 ) -> None:
     """Publish a frame's message as an `ingest` task; returns when the broker has confirmed it.
 
-    The publish is mandatory, because RabbitMQ confirms and drops a message for which no queue is bound. Raises kombu's
-    OperationalError or a connection error. The log and Flower show the basename, never the record.
+    The publish is mandatory, because RabbitMQ confirms and drops a message for which no queue is bound. Raises
+    TooLargeError, kombu's OperationalError or a connection error.
+
+    The log and Flower show the basename, never the record.
     """
-    app.send_task(
-        INGEST_TASK,
-        kwargs=message,
-        argsrepr=bounded(PurePath(path).name, LONGEST_SHOWN),  # a header, which RabbitMQ takes only up to 128 kB
-        kwargsrepr="{}",
-        countdown=countdown,
-        task_id=task_id,
-        producer=producer,
-        mandatory=True,
-        confirm_timeout=CONFIRM_TIMEOUT,
-    )
+    try:
+        app.send_task(
+            INGEST_TASK,
+            kwargs=message,
+            argsrepr=bounded(PurePath(path).name, LONGEST_SHOWN),  # a header, which RabbitMQ takes only up to 128 kB
+            kwargsrepr="{}",
+            countdown=countdown,
+            task_id=task_id,
+            producer=producer,
+            mandatory=True,
+            confirm_timeout=CONFIRM_TIMEOUT,
+        )
+    except PreconditionFailed as error:
+        if error.method_sig != Basic.Publish:  # a queue with other arguments
+            raise
+        raise TooLargeError(str(error)) from error
 
 
 def send_letter(app: Celery, queue: Queue, letter: DeadLetter, producer: Producer | None = None) -> None:
@@ -343,6 +356,25 @@ def send_letter(app: Celery, queue: Queue, letter: DeadLetter, producer: Produce
             retry=True,
             retry_policy={"max_retries": 1},
         )
+
+
+def send_once(
+    to: Producer | Any, body: Any, exchange: Exchange, *, seconds: float, retries: int = 0, **options: Any
+) -> None:
+    """Publish what need not arrive, by a producer or on a channel; wait `seconds` for the broker.
+
+    Raises kombu's OperationalError or a connection error.
+    """
+    producer = to if isinstance(to, Producer) else Producer(to)
+    producer.publish(
+        body,
+        exchange=exchange,
+        declare=[exchange],
+        confirm_timeout=seconds,
+        retry=True,
+        retry_policy={"max_retries": retries, "interval_start": 0},
+        **options,
+    )
 
 
 def queue_state(connection: Connection, name: str) -> tuple[int, int]:

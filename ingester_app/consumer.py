@@ -39,10 +39,15 @@ class RejectingConsumer(Consumer):
         )
 
         def info(self, parent: Any) -> dict[str, Any]:
-            """What `inspect stats` and Flower show, without the URLs of a failover list: they hold passwords."""
+            """What `inspect stats` and Flower show.
+
+            Without the URLs of a failover list, which hold passwords, and without the transport's options: one of them
+            is a function, which no answer can hold.
+            """
             info: dict[str, Any] = super().info(parent)
             if isinstance(broker := info.get("broker"), dict):
                 broker.pop("alternates", None)
+                broker.pop("transport_options", None)
             return info
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

@@ -12,13 +12,14 @@ from uuid import uuid4
 
 from celery import Celery
 
-from ingester_app.broker import dispatch
+from ingester_app.broker import TooLargeError, dispatch
 from ingester_app.dead_letters import read_letter
 from ingester_app.schema import DeadLetter, FrameMessage, UnreadableMessageError, for_replay
 
 REPLAYED = "replayed"
 WRITTEN_TWICE = "replayed once, although it was written twice"
 NOT_REPLAYED = "cannot be replayed: it does not name a file"
+TOO_LARGE = "cannot be replayed: the broker takes no message of this size"
 DISCARDED = "discarded"
 BATCH = 200  # letters in memory
 LAST_SECONDS = 2.0  # without another letter, before we take it that there is none
@@ -119,8 +120,8 @@ def can_be_replayed(letter: DeadLetter) -> bool:
 def replay(app: Celery, letters: Iterable[CheckedOutLetter]) -> Iterator[Outcome]:
     """Send frames back to the workers. A letter is removed after the broker has confirmed its frame's task.
 
-    A letter that does not name a frame stays. Yields each letter when it is done, and what was done. Raises kombu's
-    OperationalError or a connection error.
+    A letter that does not name a frame stays, and one that is too large. Yields each letter when it is done, and what
+    was done. Raises kombu's OperationalError or a connection error.
     """
     sent: set[str] = set()
 
@@ -131,7 +132,10 @@ def replay(app: Celery, letters: Iterable[CheckedOutLetter]) -> Iterator[Outcome
         content = _digest(letter.id, json.dumps(letter.message, sort_keys=True))  # anybody may write an equal id
         is_first = content not in sent
         if is_first:
-            dispatch(app, for_replay(letter.message), letter.path)
+            try:
+                dispatch(app, for_replay(letter.message), letter.path)
+            except TooLargeError:  # a task is larger than its letter if the letter is not in ASCII
+                return TOO_LARGE
             sent.add(content)
         each.remove()
         return REPLAYED if is_first else WRITTEN_TWICE

@@ -90,7 +90,10 @@ def _and(words: str, blocked: str) -> str:
 
 def _workers(settings: ServiceSettings, app: Celery) -> tuple[bool, str]:
     with opened(celery_connection(settings, CONNECT_SECONDS)) as connection:
-        answers = app.control.ping(timeout=PROMPT_SECONDS, connection=connection)
+        # On this connection, not one of Celery's pool: without a heartbeat RabbitMQ would keep it until an alarm ends.
+        mailbox = app.control.mailbox(connection)
+        mailbox.producer_pool = None
+        answers = mailbox.multi_call("ping", timeout=PROMPT_SECONDS)
     names = sorted(name for answer in answers for name in answer)
     return bool(names), ", ".join(names) or "no worker answers"
 

@@ -4,6 +4,7 @@ import logging
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -43,6 +44,7 @@ from lco_ingester.redaction import Redactor
 PREFETCH = 10
 PAUSE = 5.0  # seconds before a name that could not be dispatched returns to the queue
 RECONNECT_PAUSE = 1.0  # seconds
+END_SECONDS = 25.0  # after SIGTERM, also if the broker does not answer
 SHOWN = 1000  # bytes of a body in its letter
 HINT = 'Publish the absolute path of a file, as JSON {"path": "/…"} in UTF-8'
 
@@ -68,6 +70,7 @@ class Listener(ConsumerMixin):
         self._redact = Redactor(settings.secrets())
         self._is_waiting = False
         self._is_start = True
+        self.should_stop = False
 
     def get_consumers(self, Consumer: Any, channel: Any) -> list[Any]:  # noqa: N803 - kombu's name
         """One consumer on our queue. It gets the raw message because kombu drops what it cannot decode."""
@@ -185,10 +188,20 @@ class Listener(ConsumerMixin):
             time.sleep(0.1)
 
     def stop(self, *_: Any) -> None:
-        """End: at once if we wait for a broker, otherwise after the name in hand."""
-        self.should_stop = True
+        """End: at once if we wait for a broker, otherwise after the name in hand, which has END_SECONDS."""
         if self._is_waiting:
             os._exit(0)
+        if not self.should_stop:
+            self.should_stop = True
+            end = threading.Timer(END_SECONDS, _give_back)
+            end.daemon = True
+            end.start()
+
+
+def _give_back() -> None:
+    """End now: what is not acknowledged returns to its queue. A task that was sent all the same runs twice."""
+    logger.warning("no answer from the broker within %d s: ended, and the name in hand is given back", END_SECONDS)
+    os._exit(0)
 
 
 def _refusal(body: bytes | str, refused: Refused) -> DoNotRetryError:

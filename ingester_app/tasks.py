@@ -26,6 +26,7 @@ from ingester_app.broker import (
     while_blocked,
 )
 from ingester_app.error_text import text_of
+from ingester_app.events import EventsOfOurs
 from ingester_app.ingest import TaskContext, settings_fingerprint
 from ingester_app.ingest import ingest as ingest_frame
 from ingester_app.retry import retry_policies
@@ -49,7 +50,7 @@ logger = logging.getLogger(__name__)
 
 def create_worker_app(settings: ServiceSettings) -> Celery:
     """The Celery app of `broker.create_app` with the tasks and the signal handlers of a worker."""
-    app = create_app(settings)
+    app = create_app(settings, events=EventsOfOurs)
     redact = Redactor(settings.secrets())
     # Shared with the children by fork. Without a lock, which a killed child could hold for ever.
     is_stopping = RawValue("b", 0)

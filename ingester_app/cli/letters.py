@@ -29,6 +29,7 @@ from ingester_app.cli.deployment import Deployment
 from ingester_app.dead_letter_queue import (
     LONGEST_PATH,
     NOT_REPLAYED,
+    TOO_LARGE,
     CheckedOutLetter,
     Outcome,
     Selection,
@@ -255,7 +256,7 @@ def _carry_out(deployment: Deployment, outcomes: Generator[Outcome, None, None])
     back = sum(1 for _ in _received(deployment, lambda letters: came_back(letters, removed))) if removed else 0
     if back:
         raise click.ClickException(f"{back} of {len(removed)} letters came back to the queue: run the command again")
-    sys.exit(1 if counts[NOT_REPLAYED] else 0)
+    sys.exit(1 if counts[NOT_REPLAYED] or counts[TOO_LARGE] else 0)
 
 
 @contextmanager

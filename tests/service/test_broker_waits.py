@@ -3,6 +3,7 @@
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
@@ -14,8 +15,9 @@ from urllib.parse import quote
 import pytest
 from amqp.exceptions import ChannelError, MessageNacked
 
-from ingester_app.broker import create_app
+from ingester_app.broker import celery_connection, create_app
 from ingester_app.health import findings
+from ingester_app.tasks import create_worker_app
 from lco_ingester import rabbitmq
 from lco_ingester.broker_connection import Connection, connection_arguments
 from lco_ingester.broker_tls import BrokerTls
@@ -254,6 +256,45 @@ def test_every_call_to_a_frozen_node_ends(
             node.thaw()
 
 
+def test_an_event_does_not_wait_for_a_frozen_node(site: Deployment, node: RabbitNode) -> None:
+    """Celery tries to send the heartbeat of a worker for ever, and the worker does nothing else meanwhile."""
+    app = create_worker_app(site.settings)
+    with celery_connection(site.settings) as connection:
+        events = app.events.Dispatcher(connection, buffer_while_offline=True)
+        events.send("worker-online", retry=True)
+        node.freeze()
+        time.sleep(0.2)
+        start = time.monotonic()
+        try:
+            for _ in range(100):
+                events.send("worker-heartbeat", retry=True)
+        finally:
+            node.thaw()
+        assert time.monotonic() - start < 5
+        assert not events._outbound_buffer
+
+
+def test_a_listener_ends_in_time_with_a_name_in_hand_that_no_broker_confirms(
+    site: Deployment, node: RabbitNode, rabbit: RabbitNode, good: list[Path]
+) -> None:
+    sooner = "from ingester_app import listener; listener.END_SECONDS = 1.0; raise SystemExit(listener.main())"
+    site.declare_ingest_queue()
+    site.settings = site.settings.model_copy(update={"fits_broker": type(site.settings.fits_broker)(rabbit.url)})
+    listener = site.start(sys.executable, "-c", sooner, FITS_BROKER=rabbit.url)
+    listener.wait_for("listening on queue")
+    site.publish(good[0])
+    listener.wait_for("dispatched")
+    node.freeze()
+    try:
+        site.publish(good[1])
+        wait_until("the name in hand", lambda: site.names_waiting() == 0)
+        assert listener.end(seconds=5) == 0
+    finally:
+        node.thaw()
+    assert "the name in hand is given back" in listener.logged()
+    wait_until("the name in its queue", lambda: site.names_waiting() == 1)
+
+
 def test_the_confirm_of_a_returned_message_is_not_taken_for_that_of_the_next(node: RabbitNode) -> None:
     with _connected(node) as (_, channel):
         full = {"x-max-length": 0, "x-overflow": "reject-publish"}
@@ -313,6 +354,14 @@ def test_health_answers_in_time_although_nobody_answers(site: Deployment) -> Non
         assert time.monotonic() - start < 12
     assert ended.returncode == 1
     assert [line.split()[0] for line in ended.stdout.splitlines()] == ["BAD"] * 5
+
+
+def test_no_connection_of_health_outlives_it_while_rabbitmq_blocks(site: Deployment, node: RabbitNode) -> None:
+    """RabbitMQ reads nothing from a blocked connection: only its own heartbeat shows that the other side is gone."""
+    with node.disk_alarm():
+        assert "low on disk" in _command(site, "health").stdout
+        seconds = node.control("-q", "list_connections", "--no-table-headers", "timeout").split()
+    assert set(seconds) <= {"10"}
 
 
 def test_one_silent_server_delays_no_other_line_of_health(site: Deployment) -> None:

@@ -1,5 +1,6 @@
 """`ingester letters discard` and `replay` remove what they say, and nothing else, whatever interrupts them."""
 
+import json
 import signal
 import subprocess
 from pathlib import Path
@@ -17,7 +18,7 @@ from ingester_app.schema import DeadLetter, FrameMessage
 from ingester_demo import folder_transport
 from lco_ingester.frame import Named
 from tests.service.test_letters import ingester
-from tests.support.rabbitmq import PROGRAM, running_rabbitmq
+from tests.support.rabbitmq import PROGRAM, RabbitNode, running_rabbitmq
 from tests.support.servers import ArchiveServer, S3Server
 from tests.support.service import INGESTER, ROOT, Deployment, deployed
 
@@ -240,6 +241,35 @@ def test_a_broker_that_dies_in_the_middle_is_one_line_that_says_how_many_letters
     assert process.returncode == 1
     assert f"{shown.count('discarded') + 1} letters are done" in said
     assert len(said.splitlines()) == 1
+
+
+@pytest.mark.skipif(PROGRAM is None, reason="needs RabbitMQ")
+def test_a_letter_whose_task_is_too_large_for_the_broker_stays_and_the_others_are_replayed(
+    tmp_path: Path, archive: ArchiveServer, store: S3Server
+) -> None:
+    """A letter in UTF-8 may be below the limit although its task, in ASCII, is not."""
+    (tmp_path / "small").mkdir()
+    node = RabbitNode(tmp_path / "small", "small", config="max_message_size = 100000\n")
+    try:
+        node.start()
+        with deployed(tmp_path / "site", node.url, archive, store) as site:
+            site.declare_ingest_queue()
+            write_letters(site, 3)
+            message = {**FrameMessage(Named("/data/large.fits")).to_message(), "comment": "☃" * 30_000}
+            letter = DeadLetter(id="large", path="/data/large.fits", message=message).to_message()
+            with celery_connection(site.settings) as connection:
+                channel, exchange = connection.default_channel, dead_letter_queue(site.settings).exchange.name
+                for body in (json.dumps(letter, ensure_ascii=False).encode(), b"{}"):
+                    channel.basic_publish(channel.prepare_message(body), exchange=exchange, routing_key="")
+            write_letters(site, 2)
+            ended = ingester(site, "letters", "replay", "--name", ".fits")
+            assert (ended.returncode, ended.stderr) == (1, "")
+            assert ended.stdout.count("cannot be replayed: the broker takes no message of this size") == 1
+            assert site.frames_waiting() == 3, "the others, once each"
+            assert len(site.letters()) == 2
+    finally:
+        node.kill()
+        node.forget()
 
 
 def test_letters_are_read_and_removed_at_a_broker_of_kombus_own(tmp_path: Path) -> None:

@@ -24,11 +24,12 @@ from lco_ingester.frame import Named
 from lco_ingester.redaction import Redactor
 from lco_ingester.services import Services, open_services
 from lco_ingester.settings import load_settings
+from tests.support.rabbitmq import RabbitNode
 from tests.support.scripted import Answer, Scripted, scripted
 from tests.support.synthetic import checks, rules, write_frame
 
 TOKEN = "9944b09199c62bcf9418ad846dd0e4bbdfc6ee4b"
-FAILOVER = "amqp://user:first-secret@127.0.0.1:1//;amqp://user:second-secret@127.0.0.1:2//"
+FAILOVER = "amqp://user:first-secret@127.0.0.1:1//;amqp://user:second-secret@127.0.0.1:2//"  # nobody listens there
 
 
 @pytest.fixture
@@ -43,9 +44,11 @@ def echo(monkeypatch: pytest.MonkeyPatch) -> Iterator[Scripted]:
         yield server
 
 
-def test_remote_control_and_flower_see_no_password() -> None:
-    url = "memory://user:first-secret@a//"
-    settings = load_settings(ServiceSettings, broker_url=url, fits_broker=url)
+def test_remote_control_and_flower_see_no_password_of_a_failover_list(rabbit: RabbitNode) -> None:
+    rabbit.control("add_user", "user", "first-secret")
+    rabbit.control("set_permissions", "user", ".*", ".*", ".*")
+    urls = FAILOVER.replace(":1//", f":{rabbit.port}//")
+    settings = load_settings(ServiceSettings, broker_url=urls, fits_broker=urls)
     app = create_app(settings)
     app.conf.update(task_queues=None, broker_native_delayed_delivery_queue_type="classic")
     with start_worker(app, pool="solo", perform_ping_check=False) as worker:
@@ -129,8 +132,8 @@ def test_a_dead_letter_of_a_mistake_in_the_program_hides_secrets(tmp_path: Path)
         worker="w",
         redact=Redactor((TOKEN,)),
     )
-    long_ago = RetryState(FailureKind.DEPLOYMENT, 1.0, 3)
-    ingest(FrameMessage(Named(str(write_frame(tmp_path))), long_ago), False, context)
+    since_long = RetryState(FailureKind.DEPLOYMENT, 0.0, 9)
+    ingest(FrameMessage(Named(str(write_frame(tmp_path))), since_long), False, context)
     [letter] = letters
     assert "outer ***" in letter.text
     assert "inner ***" in letter.traceback

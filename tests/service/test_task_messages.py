@@ -344,7 +344,8 @@ def test_remote_control_can_look_but_neither_drop_a_frame_nor_stop_a_worker(site
     app.control.cancel_consumer(site.settings.ingest_queue, destination=mine)
     app.control.rate_limit(INGEST_TASK, "1/h", destination=mine)
     app.control.time_limit(INGEST_TASK, hard=0.01, destination=mine)
-    wait_until("all six commands", lambda: worker.logged().count("remote control is refused") == 6)
+    app.control.broadcast("hello", {"from_node": "another@host", "revoked": [task]}, destination=mine)
+    wait_until("all seven commands", lambda: worker.logged().count("remote control is refused") == 7)
     message = FrameMessage(Named(str(good[1])), first_time=time.time()).to_message()
     dispatch(app, message, str(good[1]), task_id=task)
     wait_for(site, good[1])
@@ -373,6 +374,8 @@ def junk() -> list[Callable[[Any], None]]:
         send(zlib.compress(b" " * 200_000_000), content_type="application/data", content_encoding="zlib_codec"),
         send(b"{}", serializer="json", headers={"compression": "no such"}),
         send({"method": "x" * 1_000_000}, serializer="json"),
+        send({"method": "ping", "pattern": r"(((\S+)+)+)+!", "matcher": "pcre"}, serializer="json"),
+        send({"method": "ping", "reply_to": {}}, serializer="json"),
         send({**nowhere, "ticket": "t"}, serializer="json"),
     ]
 
@@ -386,6 +389,32 @@ def test_junk_on_the_exchange_of_remote_control_does_not_end_a_worker(site: Depl
             each(producer)
     is_alive(worker, site, good[0])
     assert peak_memory(worker) - before < 50_000_000
+
+
+def test_an_answer_of_a_worker_goes_nowhere_but_to_those_who_wait_for_answers(
+    site: Deployment, good: list[Path]
+) -> None:
+    site.start_worker(concurrency=1)
+    with celery_connection(site.settings) as connection:
+        producer, channel = connection.Producer(), connection.default_channel
+        queue = channel.queue_declare(exclusive=True).queue
+        to = {"exchange": "", "routing_key": queue}
+        command = {"method": "ping", "arguments": {}, "reply_to": to, "ticket": "t"}
+        exchange = Exchange("celery.pidbox", type="fanout")
+        producer.publish(command, exchange=exchange, routing_key="", serializer="json", headers={"clock": 2**63 - 1})
+        assert site.app().control.ping(timeout=2), "also after a clock that no message can hold"
+        assert channel.queue_declare(queue, passive=True).message_count == 0
+
+
+def test_every_command_that_is_left_is_answered(site: Deployment) -> None:
+    site.start_worker(concurrency=1)
+    control = site.app().control
+    arguments = {"query_task": {"ids": ["a"]}}
+    answered = {
+        name: control.broadcast(name, arguments.get(name, {}), reply=True, limit=1, timeout=5)
+        for name in READING_COMMANDS
+    }
+    assert [name for name, answer in answered.items() if not answer or "{'error'" in str(answer)] == []
 
 
 def test_the_commands_that_are_left_are_celerys() -> None:
