@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, BinaryIO, Protocol, cast
-from urllib.parse import urlsplit
 
 import boto3
 import botocore
@@ -17,22 +16,19 @@ from botocore import exceptions as boto
 from botocore.awsrequest import AWSPreparedRequest, AWSRequest, AWSResponse
 from botocore.config import Config
 from botocore.loaders import create_loader
-from botocore.parsers import ResponseParserError
-from urllib3.exceptions import HTTPError, LocationParseError
+from urllib3.exceptions import HTTPError
 
 from lco_ingester.exceptions import (
     BucketNotVersionedError,
-    FileChangedError,
     FileTooLargeError,
-    IngesterError,
     StoreDeploymentError,
-    StoreRefusedError,
     StoreUnavailableError,
 )
 from lco_ingester.http_limits import MEBIBYTE, limited, limited_call
 from lco_ingester.multipart import PartsClient, begin_parts, put_parts
 from lco_ingester.record.stored_object import StoredObject
 from lco_ingester.redaction import Redactor
+from lco_ingester.store_errors import NOT_S3, at_key, headers_of, may_refuse_class, quoted, status_of, translated
 
 # S3 documentation, "Amazon S3 multipart upload limits".
 MAX_PUT = 5 * 1024**3  # bytes; larger files are uploaded in parts
@@ -46,45 +42,6 @@ _COMPLETION_TIMEOUTS = 10
 EXPECT_FROM = 1024**2  # bytes; a smaller body is sent without "Expect: 100-continue"
 _CREDENTIAL = re.compile(r"Credential=([^/]+)/")  # the access key id in a signed request
 _MD5 = "md5"  # the key in the object's metadata by which we recognise our own put
-
-# The codes that speak of one object: it will be refused again, and others are stored (docs/errors.md). They count only
-# with a status of 4xx. Every other code, also an unknown one, waits. Sources: S3 documentation, "Error responses"; the
-# error lists of MinIO and Ceph.
-FRAME_CODES = frozenset((
-    "EntityTooLarge",
-    "KeyTooLongError",
-    "InvalidObjectName", "XMinioInvalidObjectName",
-    "MetadataTooLarge",  # of the object's headers only the file name has a length that differs from frame to frame
-))  # fmt: skip
-CHECKSUM_CODES = frozenset(("BadDigest", "XAmzContentChecksumMismatch"))  # the last is MinIO's
-# These pass by themselves, whatever their status.
-SERVER_CODES = frozenset((
-    "SlowDown", "Throttling", "RequestTimeout", "InternalError", "ServiceUnavailable", "OperationAborted",
-    "IncompleteBody", "NoSuchUpload", "InvalidPart",  # cut on the way; an upload in parts that somebody ended
-))  # fmt: skip
-SERVER_STATUSES = frozenset((408, 409, 421, 423, 425, 429))  # and all from 500 on
-_REGION_CODES = frozenset((
-    "PermanentRedirect", "TemporaryRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException",
-))  # fmt: skip
-# Over https we send no SHA-256 of the body, so this is a store that does not know checksums after the body. Over http
-# the file may have changed, which the next try notices.
-_SHA256_CODE = "XAmzContentSHA256Mismatch"
-_TOKEN_CODES = frozenset(("ExpiredToken", "InvalidToken", "TokenRefreshRequired"))
-MAX_QUOTE = 300  # characters of an answer in an error
-_NOT_S3 = "A proxy or load balancer may have answered in place of S3: check it, and AWS_ENDPOINT_URL_S3"
-_ENDPOINT = "Check AWS_ENDPOINT_URL_S3 and its scheme"
-_CHECKSUMS = "If the store does not support boto3's checksums: set AWS_REQUEST_CHECKSUM_CALCULATION=when_required"
-# Failures of the connection. All other errors of botocore itself are about settings, credentials or the bucket's name.
-_SERVER_ERRORS = (
-    boto.HTTPClientError,
-    boto.ConnectionError,
-    boto.IncompleteReadError,
-    boto.ChecksumError,
-    boto.FlexibleChecksumError,
-    boto.MetadataRetrievalError,
-)
-# What botocore and we raise for an answer that has another form than S3's: broken or deep XML, a missing header.
-_UNREADABLE = (ResponseParserError, LookupError, ValueError, TypeError, AttributeError, RecursionError)
 
 logger = logging.getLogger(__name__)
 
@@ -139,7 +96,7 @@ class Store:
         StoreDeploymentError or StoreUnavailableError.
         """
         if size > MAX_OBJECT:
-            raise FileTooLargeError(detail=_at(target.key), expected=f"at most {MAX_OBJECT} bytes", found=f"{size}")
+            raise FileTooLargeError(detail=at_key(target.key), expected=f"at most {MAX_OBJECT} bytes", found=f"{size}")
         with self._calling(target.key) as client:
             version_id = self._put(client, stream, size, md5, target)
         if version_id in (None, "null"):  # "null" is what a bucket with suspended versioning answers
@@ -157,7 +114,7 @@ class Store:
                 answer = client.head_object(Bucket=self.bucket, Key=key)
             except boto.ClientError as error:
                 # An answer to HEAD has no code, so this header must show that it is not that of a proxy.
-                if _status(error) in (403, 404) and "x-amz-request-id" in _headers(error.response):
+                if status_of(error) in (403, 404) and "x-amz-request-id" in headers_of(error.response):
                     return None
                 raise
             version_id = answer.get("VersionId")
@@ -175,7 +132,7 @@ class Store:
         with self._calling("") as client:
             answer = client.get_bucket_versioning(Bucket=self.bucket)
             status = answer.get("Status")
-            if status is None and "x-amz-request-id" not in _headers(answer):
+            if status is None and "x-amz-request-id" not in headers_of(answer):
                 raise self._foreign("")
         if status != "Enabled":
             raise self._not_versioned("", f"versioning of bucket {self.bucket} to be enabled", str(status))
@@ -184,7 +141,7 @@ class Store:
     def _calling(self, key: str) -> Iterator[S3Client]:
         """The client, to call it for this key."""
         try:
-            with self._redact.scrubbed(), _translated(self.bucket, key, self._redact):
+            with self._redact.scrubbed(), translated(self.bucket, key, self._redact):
                 client = self._client = self._client or self._open_client()
                 yield client
         except StoreDeploymentError:
@@ -226,7 +183,7 @@ class Store:
         try:
             return send({"StorageClass": wanted})
         except boto.ClientError as error:
-            if not _may_refuse_class(error, wanted):
+            if not may_refuse_class(error, wanted):
                 raise
         answer = send({})
         self._unknown_classes.add(wanted)
@@ -244,7 +201,7 @@ class Store:
             return None
         if there.md5 != md5:
             raise StoreUnavailableError(
-                detail=_at(key), expected="the version that was just put", found="a later version"
+                detail=at_key(key), expected="the version that was just put", found="a later version"
             )
         return there.version_id
 
@@ -268,11 +225,11 @@ class Store:
 
     def _foreign(self, key: str) -> StoreDeploymentError:
         found = f"a success from bucket {self.bucket} without the headers of S3"
-        return StoreDeploymentError(detail=_at(key), found=found, hint=_NOT_S3)
+        return StoreDeploymentError(detail=at_key(key), found=found, hint=NOT_S3)
 
     def _not_versioned(self, key: str, expected: str, found: str) -> BucketNotVersionedError:
         return BucketNotVersionedError(
-            detail=_at(key),
+            detail=at_key(key),
             expected=expected,
             found=found,
             hint="Turn versioning on: aws s3api put-bucket-versioning "
@@ -302,7 +259,7 @@ def open_store(
     loader = create_loader()  # it keeps botocore's model of S3: with it a further client takes 10 ms and not 70
 
     def open_client() -> S3Client:
-        with redact.scrubbed(), _translated(bucket, "", redact):
+        with redact.scrubbed(), translated(bucket, "", redact):
             core = botocore.session.Session()
             core.register_component("data_loader", loader)
             if access_key_id and secret_access_key:  # also for the redactor, which asks this session
@@ -326,7 +283,7 @@ def open_store(
                 )
             except ValueError as error:  # the endpoint is not a URL
                 raise StoreDeploymentError(
-                    expected="a usable endpoint URL", found=_quoted(redact(str(error)))
+                    expected="a usable endpoint URL", found=quoted(redact(str(error)))
                 ) from error
             client.meta.events.register("request-created.s3.PutObject", _expect_for_large_bodies_only)
             client.meta.events.register("before-call.s3", _follow_no_redirect)
@@ -407,140 +364,3 @@ def _user_agent(application: str | None) -> str:
     """A fixed User-Agent, because botocore would build one for every call. It contains AWS_SDK_UA_APP_ID."""
     named = [f"app/{application}"] if application else []
     return " ".join(["archive-ingester", f"boto3/{boto3.__version__}", *named, f"Botocore/{botocore.__version__}"])
-
-
-@contextmanager
-def _translated(bucket: str, key: str, redact: Redactor) -> Iterator[None]:
-    """The one place where boto3's errors become ours."""
-    try:
-        yield
-    except StoreUnavailableError as error:
-        error.detail = error.detail or _at(key)
-        raise
-    except boto.ClientError as error:
-        raise _of_answer(error, bucket, key, redact) from error
-    except boto.BotoCoreError as error:
-        inner = error.kwargs.get("error")
-        if isinstance(inner, LocationParseError):
-            found = f"an address that is not a URL, in a redirect of bucket {bucket} or of a proxy"
-            raise StoreDeploymentError(detail=_at(key), found=found, hint=_ENDPOINT) from None
-        if isinstance(inner, ValueError):
-            raise _of_header(key) from None  # its text quotes the header, and so the credentials
-        raise _of_client(error, bucket, key, redact) from error
-    except _UNREADABLE as error:
-        raise _of_client(error, bucket, key, redact) from error
-
-
-def _of_answer(error: boto.ClientError, bucket: str, key: str, redact: Redactor) -> IngesterError:
-    code, status, at = _code(error), _status(error), _at(key)
-    message = _error(error).get("Message")
-    answered = f"{status} {code or 'without a code of S3'} from bucket {bucket}"
-    said = _quoted(redact(f"{answered}: {message}" if message else answered))
-    region = _region(error)
-    if code in _REGION_CODES or (region and not code and status in (301, 307, 400)):
-        hint = f"Set AWS_DEFAULT_REGION={region}" if region else "Check AWS_DEFAULT_REGION and AWS_ENDPOINT_URL_S3"
-        if not code and status == 400:  # the answer to HEAD does not say why
-            hint += "; if it is that already, check the credentials"
-        return StoreDeploymentError(detail=at, expected="the bucket's region", found=said, hint=hint)
-    if 300 <= status < 400:
-        return _of_redirect(said, redact(str(_headers(error.response).get("location", ""))), key)
-    if code in SERVER_CODES or status in SERVER_STATUSES or (status >= 500 and (status != 501 or not code)):
-        return StoreUnavailableError(detail=at, found=said, retry_after=_retry_after(error))
-    if not code:
-        return StoreDeploymentError(detail=at, found=said, hint=_NOT_S3)
-    if code in CHECKSUM_CODES and status < 500:
-        return FileChangedError(detail=at, expected="the bytes whose md5 was taken", found=said)
-    if code in FRAME_CODES and status < 500:
-        kind = FileTooLargeError if code == "EntityTooLarge" else StoreRefusedError
-        return kind(detail=at, found=said)
-    return StoreDeploymentError(detail=at, found=said, hint=_CHECKSUMS if _may_refuse_checksums(error) else "")
-
-
-def _of_redirect(said: str, location: str, key: str) -> StoreDeploymentError:
-    """No redirect is followed: the wrong endpoint would cost each frame a second request."""
-    found = f"{said}; the endpoint redirects to {_without_secrets(location) or 'no readable address'}"
-    return StoreDeploymentError(detail=_at(key), found=found, hint=_ENDPOINT)
-
-
-def _of_client(error: Exception, bucket: str, key: str, redact: Redactor) -> IngesterError:
-    found = _quoted(redact(f"{type(error).__name__} for bucket {bucket}: {error}"))
-    if not isinstance(error, boto.BotoCoreError):
-        return StoreUnavailableError(
-            detail=_at(key), expected="an answer in the form of S3's", found=found, hint=_NOT_S3
-        )
-    inner = error.kwargs.get("error")
-    if isinstance(inner, IngesterError):  # raised by the stream that was being sent
-        return inner
-    if isinstance(error, _SERVER_ERRORS):
-        return StoreUnavailableError(detail=_at(key), found=found)
-    return StoreDeploymentError(detail=_at(key), found=found)
-
-
-def _of_header(key: str) -> IngesterError:
-    """A character that an HTTP header cannot hold, such as a line break: in the file's name, else in a credential."""
-    if "\n" in key or "\r" in key:
-        return StoreRefusedError(detail=_at(key), found="a file name with characters that HTTP does not allow")
-    return StoreDeploymentError(detail=_at(key), found="a credential with characters that HTTP does not allow")
-
-
-def _may_refuse_class(error: boto.ClientError, storage_class: str) -> bool:
-    """Whether the store may have refused the storage class: it said so, or its code says nothing else that we know."""
-    code = _code(error)
-    if code == "InvalidStorageClass":
-        return True
-    known = FRAME_CODES | CHECKSUM_CODES | SERVER_CODES | _REGION_CODES | _TOKEN_CODES | {_SHA256_CODE}
-    return storage_class != "STANDARD" and _status(error) in (400, 501) and code not in known | {""}
-
-
-def _may_refuse_checksums(error: boto.ClientError) -> bool:
-    said = f"{_code(error)} {_error(error).get('Message', '')}".lower()
-    return any(word in said for word in ("checksum", "notimplemented", "missingcontentlength", "trailer", "sha256"))
-
-
-def _at(key: str) -> str:
-    """The store knows the key only; its caller adds the name of the file."""
-    return f"S3 key {key}" if key else ""
-
-
-def _error(error: boto.ClientError) -> dict[str, Any]:
-    return dict(error.response.get("Error", {}))
-
-
-def _code(error: boto.ClientError) -> str:
-    """The code that S3 gave; empty if there was none, where botocore puts the status."""
-    code = str(_error(error).get("Code") or "")
-    return "" if code.isdecimal() else code
-
-
-def _status(error: boto.ClientError) -> int:
-    return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
-
-
-def _headers(answer: Mapping[str, Any]) -> Mapping[str, str]:
-    """Those of an answer of boto3, by name in lower case."""
-    return dict(answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}))
-
-
-def _retry_after(error: boto.ClientError) -> float | None:
-    seconds = str(_headers(error.response).get("retry-after", ""))
-    return float(seconds) if seconds.isdecimal() else None
-
-
-def _region(error: boto.ClientError) -> str:
-    """The region of the bucket, if the answer names it."""
-    return _quoted(str(_headers(error.response).get("x-amz-bucket-region") or _error(error).get("Region") or ""))
-
-
-def _without_secrets(location: str) -> str:
-    """The address of a redirect without user, password and query; empty if it is not a URL."""
-    try:
-        url = urlsplit(location)
-    except ValueError:
-        return ""
-    return _quoted(url._replace(netloc=url.netloc.rpartition("@")[2], query="", fragment="").geturl())
-
-
-def _quoted(text: str) -> str:
-    """A text that others wrote, as an error shows it."""
-    start = "".join(character if character.isprintable() else " " for character in text[:MAX_QUOTE])
-    return start if len(text) <= MAX_QUOTE else f"{start}…"

@@ -16,7 +16,7 @@ import pytest
 from ingester_app.cli import main as ingester
 from ingester_app.settings import ServiceSettings
 from ingester_demo import local, serve
-from lco_ingester import store
+from lco_ingester import store_errors
 from lco_ingester.cli import _parser as lco_ingest_frame
 from lco_ingester.exceptions import IngesterError
 from tests.conftest import external_services_environment
@@ -192,11 +192,11 @@ def test_the_codes_of_s3_are_described_with_what_they_become() -> None:
         becomes.strip(): set(re.findall(r"`(\w+)`", answer)) for _, answer, becomes, _ in rows if "`" in becomes
     }
     refused = described["`STORE_REFUSED`"] | described["`FILE_TOO_LARGE`"]
-    assert refused == store.FRAME_CODES
-    assert described["`FILE_CHANGED`"] == store.CHECKSUM_CODES
+    assert refused == store_errors.FRAME_CODES
+    assert described["`FILE_CHANGED`"] == store_errors.CHECKSUM_CODES
     server = next(row for row in rows if "SlowDown" in row[1])[1]
-    assert set(re.findall(r"`(\w+)`", server)) == store.SERVER_CODES
-    assert set(map(int, re.findall(r"\b4\d\d\b", server))) == store.SERVER_STATUSES
+    assert set(re.findall(r"`(\w+)`", server)) == store_errors.SERVER_CODES
+    assert set(map(int, re.findall(r"\b4\d\d\b", server))) == store_errors.SERVER_STATUSES
 
 
 @pytest.mark.parametrize("command", OPTIONS)
