@@ -26,6 +26,10 @@ _ALERT_HINT = (
     "the broker refused our side of TLS: if it wants a client certificate, set BROKER_CERT_FILE and BROKER_KEY_FILE, "
     "and check that its CA is known there"
 )
+_END_HINT = (
+    "the broker ended the connection: if it wants a client certificate, set BROKER_CERT_FILE and BROKER_KEY_FILE; "
+    "otherwise check that this port speaks TLS 1.2 or later"
+)
 _NOT_TLS_HINT = "this port does not speak TLS: use amqps:// with the TLS port (5671), or amqp://"
 
 
@@ -85,6 +89,8 @@ class BrokerTlsError(ConnectionError):
             hint = _HINTS.get(error.verify_code, error.verify_message)
         elif "ALERT" in (error.reason or ""):
             hint = _ALERT_HINT
+        elif isinstance(error, ssl.SSLEOFError):  # TLS 1.3: the connection may end before its alert is read
+            hint = _END_HINT
         elif error.reason in ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG"):
             hint = _NOT_TLS_HINT
         else:

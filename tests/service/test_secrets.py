@@ -50,7 +50,6 @@ def test_remote_control_and_flower_see_no_password_of_a_failover_list(rabbit: Ra
     urls = FAILOVER.replace(":1//", f":{rabbit.port}//")
     settings = load_settings(ServiceSettings, broker_url=urls, fits_broker=urls)
     app = create_app(settings)
-    app.conf.update(task_queues=None, broker_native_delayed_delivery_queue_type="classic")
     with start_worker(app, pool="solo", perform_ping_check=False) as worker:
         shown = f"{worker.stats()} {worker.consumer.connection!r} {app.conf.table()}"
     assert "'userid': 'user'" in shown
