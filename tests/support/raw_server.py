@@ -62,6 +62,7 @@ class RawServer:
                 if told.reads_slowly:
                     while not self.stopped.wait(told.pause) and connection.recv(1):
                         pass
+                    return
                 self._read_rest(stream, connection)
                 self._send(connection, told)
 
