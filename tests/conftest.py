@@ -10,13 +10,6 @@ from lco_ingester.settings import Settings
 from tests.support.rabbitmq import PROGRAM, RabbitNode, running_rabbitmq
 from tests.support.servers import ArchiveServer, S3Server, running_archive, running_s3
 
-SLOWEST = ("faults", "service")
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The folders with the slowest files first, so that no process still has one of them when the others are done."""
-    items.sort(key=lambda item: not set(SLOWEST) & set(item.path.parts))
-
 
 @pytest.fixture(scope="session")
 def archive_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ArchiveServer]:

@@ -50,8 +50,14 @@ def test_remote_control_and_flower_see_no_password_of_a_failover_list(rabbit: Ra
     urls = FAILOVER.replace(":1//", f":{rabbit.port}//")
     settings = load_settings(ServiceSettings, broker_url=urls, fits_broker=urls)
     app = create_app(settings)
-    with start_worker(app, pool="solo", perform_ping_check=False) as worker:
-        shown = f"{worker.stats()} {worker.consumer.connection!r} {app.conf.table()}"
+    root = logging.getLogger()
+    level, handlers = root.level, root.handlers[:]
+    try:
+        with start_worker(app, pool="solo", perform_ping_check=False) as worker:
+            shown = f"{worker.stats()} {worker.consumer.connection!r} {app.conf.table()}"
+    finally:  # Celery has made its own
+        root.setLevel(level)
+        root.handlers[:] = handlers
     assert "'userid': 'user'" in shown
     assert "first-secret" not in shown
 
