@@ -38,7 +38,7 @@ HEARTBEAT = 10  # seconds
 CONFIRM_TIMEOUT = 30  # seconds
 LONGEST_SHOWN = 255  # characters of a file's name in the log of Celery and in Flower
 PROMPT_SECONDS = 2.0  # for a command that an operator waits for
-REFUSED_PAUSE = 5.0  # seconds before we ask a broker again that refused us
+REFUSED_PAUSE = 5  # seconds before we ask a broker again that refused us
 # Without a limit a quorum queue of RabbitMQ 4 drops a message at its 20th return; -1 drops it at the first on 3.10.
 NEVER = 1_000_000
 
@@ -93,6 +93,11 @@ def dead_letter_queue(settings: ServiceSettings) -> Queue:
         durable=True,
         queue_arguments=_durable_arguments(settings.broker_url.get_secret_value()),
     )
+
+
+def celery_queues(settings: ServiceSettings) -> tuple[Queue, ...]:
+    """All our queues on Celery's broker. The dead letters come first: the queue of frames names their exchange."""
+    return dead_letter_queue(settings), ingest_queue(settings), periodic_queue(settings)
 
 
 def celery_settings(settings: ServiceSettings) -> dict[str, Any]:
@@ -163,7 +168,7 @@ def create_app(settings: ServiceSettings, events: type | None = None) -> Celery:
     """A Celery app without tasks: it can publish tasks by name. `events` is a class in place of Celery's Events."""
     app = Celery("ingester", set_as_current=False, amqp=ConnectionsOfOurs, events=events)
     app.conf.update(celery_settings(settings))
-    app.declared_queues = [dead_letter_queue(settings), ingest_queue(settings), periodic_queue(settings)]
+    app.declared_queues = celery_queues(settings)
     return app
 
 
@@ -206,7 +211,7 @@ def prepare_celery_broker(settings: ServiceSettings) -> None:
         logger.warning("this broker has no quorum queues and no confirms: a killed process may lose frames")
     with celery_connection(settings) as connection:
         wait_until_connected(connection)
-        declare_queues(connection, dead_letter_queue(settings), ingest_queue(settings), periodic_queue(settings))
+        declare_queues(connection, *celery_queues(settings))
 
 
 def wait_until_connected(connection: Connection, *, is_start: bool = True) -> None:
@@ -234,7 +239,7 @@ def wait_until_connected(connection: Connection, *, is_start: bool = True) -> No
 
 @contextmanager
 def opened(connection: Connection) -> Iterator[Connection]:
-    """The connection, open, for a command that should rather fail than wait.
+    """An open connection for a command, which fails instead of waiting.
 
     Raises BrokerUnavailableError or BrokerDeploymentError, also for what the broker does in the block.
     """

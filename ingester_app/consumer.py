@@ -9,7 +9,7 @@ from celery.utils.log import get_logger
 from celery.worker.consumer import Consumer
 from celery.worker.state import maybe_shutdown
 
-from ingester_app.broker import TASKS
+from ingester_app.broker import REFUSED_PAUSE, TASKS
 from ingester_app.delays import DelaysOnThisConnection
 from ingester_app.remote_control import ReadingControl
 from ingester_app.task_message import restrict
@@ -17,7 +17,6 @@ from lco_ingester.broker_url import is_rabbitmq
 
 # On a broker without delays a frame waits in the worker, for at most the pauses of its retries.
 LONGEST_DELAY = timedelta(days=2)
-REFUSED_PAUSE = 5  # seconds before we ask a broker again that refused us
 
 logger = get_logger(__name__)
 

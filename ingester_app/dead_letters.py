@@ -31,7 +31,7 @@ def _reasons(error: type[IngesterError]) -> set[str]:
     return {error.reason}.union(*map(_reasons, error.__subclasses__()))
 
 
-REASONS = frozenset({*_reasons(IngesterError), "PROGRAM_ERROR", "DELIVERY_LIMIT", UNREADABLE})
+REASONS = frozenset({*_reasons(IngesterError), "DELIVERY_LIMIT", UNREADABLE})
 """The codes that letters of this release may have."""
 
 

@@ -53,7 +53,7 @@ logger = logging.getLogger("listener")
 
 @dataclass(frozen=True, slots=True)
 class _Done:
-    """What was done with a name, for the log."""
+    """What the log says about a name."""
 
     level: int
     event: str

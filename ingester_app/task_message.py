@@ -44,7 +44,8 @@ def restrict(message: Any, tasks: Mapping[str, bool], now: datetime, longest_del
     if message.content_type != "application/json" or headers.get("compression"):
         raise NotOurTaskError("the body is not plain JSON")
     arguments, embedded = _split(message.payload)
-    removed = [each for each in _COMMANDS if not _is_usual(each, {**headers, **embedded}.get(each))]
+    commands = {**headers, **embedded}
+    removed = [each for each in _COMMANDS if not _is_usual(each, commands.get(each))]
     if any(value not in _NOTHING for value in embedded.values()):
         _replace_body(message, arguments)
     message.properties.pop("reply_to", None)  # Celery sets it always; our tasks have no results
